@@ -1,0 +1,39 @@
+# Two commands set up everything on a machine that has Python 3.11:
+#   make demo   trains GAIL on the shipped Hopper demonstrations and writes runs/demo/
+#   make test   runs every test, ruff and mypy
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export OMP_NUM_THREADS = 1
+export PYTHONWARNINGS = ignore::DeprecationWarning:pkg_resources
+
+HOPPER := expert_data/HopperMuJoCoEnv-v0/deterministic.trpo.Hopper.0.00.npz
+
+.PHONY: demo test lint experts errata clean
+
+demo: $(INSTALLED)
+	$(BIN)/sb3-gail train --env HopperMuJoCoEnv-v0 --demos $(HOPPER) --out runs/demo --seed $(or $(SEED),0)
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+experts: $(INSTALLED)
+	$(BIN)/sb3-gail expert --env HopperMuJoCoEnv-v0 --algo trpo --steps 1000000
+	$(BIN)/sb3-gail expert --env Hopper-v4 --algo trpo --steps 700000
+
+errata: $(INSTALLED)
+	$(BIN)/python scripts/chapter_errata.py
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,46 @@
+"""Adversarial imitation learning as Stable-Baselines3 algorithms, around `imitation`.
+
+Importing the package registers its PyBullet environments and the chapter's components.
+"""
+
+from importlib.metadata import version as _version
+
+from sb3_gail_ext.algorithms.gail import GAIL
+from sb3_gail_ext.algorithms.on_policy import adversarial
+from sb3_gail_ext.algorithms.schedules import LinearSchedule
+from sb3_gail_ext.chapter import (
+    CHAPTER_GAIL_PRESETS,
+    CHAPTER_PPO_KWARGS,
+    ChapterActorCriticPolicy,
+    ChapterDiscriminator,
+    chapter_gail_kwargs,
+    register_chapter_components,
+)
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.files import load_demonstrations, save_demonstrations
+from sb3_gail_ext.demonstrations.recording import record_demonstrations
+from sb3_gail_ext.envs import register_envs
+from sb3_gail_ext.evaluation.evaluate import evaluate
+from sb3_gail_ext.evaluation.live import ChapterFigureCallback
+
+__version__ = _version("sb3_gail_ext")
+
+__all__ = [
+    "CHAPTER_GAIL_PRESETS",
+    "CHAPTER_PPO_KWARGS",
+    "GAIL",
+    "ChapterActorCriticPolicy",
+    "ChapterDiscriminator",
+    "ChapterFigureCallback",
+    "DemonstrationError",
+    "LinearSchedule",
+    "adversarial",
+    "chapter_gail_kwargs",
+    "evaluate",
+    "load_demonstrations",
+    "record_demonstrations",
+    "save_demonstrations",
+]
+
+register_envs()
+register_chapter_components()

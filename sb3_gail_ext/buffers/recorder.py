@@ -1,0 +1,55 @@
+"""The callback that hands the rollout buffer what SB3 does not give it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
+
+
+class RolloutRecorder(BaseCallback):
+    """Records each transition as the environment saw it and blanks the environment's reward.
+
+    Must run last: the callbacks before it still see the environment's reward. SB3 calls it
+    between `env.step` and `rollout_buffer.add`, and adds its time-limit bootstrap to the very
+    array that is blanked here, so the buffer stores that bootstrap alone and no environment
+    reward can leak into the learner.
+    """
+
+    def _on_rollout_start(self) -> None:
+        self._obs = self._as_env_sees(self.model._last_obs)
+
+    def _on_step(self) -> bool:
+        step = self.locals
+        buffer: RelabelledRolloutBuffer = step["rollout_buffer"]
+        next_start = self._as_env_sees(step["new_obs"])
+        buffer.record(
+            self._obs,
+            step["clipped_actions"],
+            self._next_obs(next_start, step["dones"], step["infos"]),
+            _terminated(step["dones"], step["infos"]),
+        )
+        self._obs = next_start
+        step["rewards"][:] = 0.0
+        return True
+
+    def _as_env_sees(self, obs: Any) -> np.ndarray:
+        """Undo VecNormalize: the demonstrations are not normalised either."""
+        normalize = self.model.get_vec_normalize_env()
+        return np.asarray(obs if normalize is None else normalize.unnormalize_obs(obs))
+
+    def _next_obs(self, next_start: np.ndarray, dones: np.ndarray, infos: list[dict]) -> np.ndarray:
+        """After `done` the next row is the reset observation; the true one is in the info."""
+        next_obs = next_start.copy()
+        for env in np.flatnonzero(dones):
+            next_obs[env] = self._as_env_sees(infos[env]["terminal_observation"])
+        return next_obs
+
+
+def _terminated(dones: np.ndarray, infos: list[dict]) -> np.ndarray:
+    """Ends that the environment means, not time limits: bool of shape (n_envs,)."""
+    timeouts = [info.get("TimeLimit.truncated", False) for info in infos]
+    return dones & ~np.asarray(timeouts, dtype=bool)

@@ -1,0 +1,86 @@
+"""What several commands share: input errors, arguments, loading models and environments."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+import gymnasium as gym
+import torch as th
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.utils import check_for_correct_spaces
+
+import sb3_gail_ext  # registers the environments  # noqa: F401
+from sb3_gail_ext.algorithms.gail import GAIL
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message is one line and says what to do."""
+
+
+INPUT_ERRORS = (InputError, DemonstrationError)
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the line breaks of examples and shows defaults."""
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+
+
+def add_env(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env", required=True, metavar="ID", help="Gymnasium id, e.g. HopperMuJoCoEnv-v0"
+    )
+
+
+def check_env_id(env_id: str) -> None:
+    """:raises InputError: if the environment cannot be made."""
+    try:
+        gym.make(env_id).close()
+    except (gym.error.Error, ImportError, ValueError) as error:
+        raise InputError(f"cannot make environment {env_id}: {error}") from error
+
+
+def check_same_spaces(model: BaseAlgorithm, env_id: str) -> None:
+    """:raises InputError: if the model was trained on other observations or actions."""
+    env = gym.make(env_id)
+    try:
+        check_for_correct_spaces(env, model.observation_space, model.action_space)
+    except ValueError as error:
+        raise InputError(f"this model was not trained on {env_id}: {error}") from error
+    finally:
+        env.close()
+
+
+def positive(value: int, name: str) -> None:
+    if value < 1:
+        raise InputError(f"{name} is {value}; give a positive number")
+
+
+def load_model(path: Path) -> BaseAlgorithm:
+    """A `model.zip` of GAIL, or a `policy.zip` of PPO.
+
+    :raises InputError: if the file is missing or is neither.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of a model.zip or policy.zip")
+    for algorithm in (GAIL, PPO):
+        try:
+            return algorithm.load(path, device="cpu")
+        except Exception as error:  # what a wrong zip raises depends on how it is wrong
+            cause = error
+    raise InputError(f"{path}: neither a GAIL nor a PPO model ({cause})") from cause
+
+
+def one_thread() -> None:
+    """Small networks run fastest on one thread, and two runs side by side do not fight."""
+    th.set_num_threads(1)
+
+
+def command_line(argv: list[str]) -> str:
+    return shlex.join(["sb3-gail", *argv])

@@ -1,0 +1,44 @@
+"""The entry point of `sb3-gail`: parse, run one command, end in one line on bad input."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sb3_gail_ext.cli import demos, evaluate, expert, train, watch
+
+COMMANDS = (train, evaluate, watch, expert, demos)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sb3-gail",
+        description="Imitate expert demonstrations with Stable-Baselines3.",
+        epilog="Each command explains itself: sb3-gail train --help",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status 0; 2 on bad input, with one line on stderr; 130 if stopped."""
+    arguments = build_parser().parse_args(argv)
+    from sb3_gail_ext.cli.common import INPUT_ERRORS
+
+    try:
+        arguments.run(arguments)
+    except INPUT_ERRORS as error:
+        message = " ".join(str(error).split())
+        print(f"sb3-gail: {message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sb3-gail: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

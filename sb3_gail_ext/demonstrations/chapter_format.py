@@ -1,0 +1,237 @@
+"""The chapter's `.npz` layout, which is OpenAI Baselines': one row per episode.
+
+    ep_rets (N,)        return of each episode
+    obs     (N, T, D)   observations, the last one of an episode is not kept
+    acs     (N, T, A)   actions
+    rews    (N, T)      rewards
+
+Episodes shorter than T are padded with zeros at the end. The layout knows neither how an episode
+ended nor its final observation, so a reader that needs next observations loses the last
+transition. `write_chapter` therefore adds arrays that the chapter's own code ignores:
+
+    lengths (N,) int64, final_obs (N, D), terminal (N,) bool, metadata () JSON text
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from imitation.data.types import TrajectoryWithRew
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.sampling import array_obs
+
+REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
+OPTIONAL_KEYS = ("lengths", "final_obs", "terminal")
+_RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
+
+
+def read_chapter(path: Path) -> list[TrajectoryWithRew]:
+    """Read a chapter file, checking every array.
+
+    Without `final_obs` in the file, each trajectory lacks its last transition and its
+    `terminal` is False, for the file does not say how the episode ended.
+
+    :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
+    """
+    arrays = _load_arrays(path)
+    _check_shapes(path, arrays)
+    lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
+    _check_lengths(path, lengths, arrays)
+    _check_finite(path, arrays, lengths)
+    _check_returns(path, arrays, lengths)
+    return [_trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
+
+
+def write_chapter(
+    path: Path, trajectories: Sequence[TrajectoryWithRew], metadata: Mapping[str, Any] | None
+) -> None:
+    """Write `trajectories` as a chapter file; an existing file is replaced in one step.
+
+    :raises DemonstrationError: if there is nothing to write or the episodes do not fit together.
+    """
+    if not trajectories:
+        raise DemonstrationError(f"{path}: there are no trajectories to write")
+    obs = [array_obs(t.obs) for t in trajectories]
+    acts = [t.acts for t in trajectories]
+    for name, episodes in (("obs", obs), ("acts", acts)):
+        shapes = sorted({episode.shape[1:] for episode in episodes})
+        if len(shapes) > 1:
+            raise DemonstrationError(
+                f"{path}: {name} of the trajectories differ in shape ({shapes}); write one file "
+                "per environment"
+            )
+    arrays = {
+        "ep_rets": np.array([t.rews.sum() for t in trajectories]),
+        "obs": _pad([episode[:-1] for episode in obs]),
+        "rews": _pad([t.rews for t in trajectories]),
+        "acs": _pad(acts),
+        "lengths": np.array([len(t) for t in trajectories], dtype=np.int64),
+        "final_obs": np.stack([episode[-1] for episode in obs]),
+        "terminal": np.array([t.terminal for t in trajectories], dtype=bool),
+        "metadata": np.array(json.dumps(dict(metadata or {}), sort_keys=True)),
+    }
+    _write_atomically(path, arrays)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The facts that `write_chapter` kept in the file; empty if there are none."""
+    try:
+        with np.load(path, allow_pickle=False) as npz:
+            return json.loads(str(npz["metadata"])) if "metadata" in npz else {}
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DemonstrationError(f"{path}: no such file; give the path of a demonstration .npz")
+    try:
+        with np.load(path, allow_pickle=False) as npz:
+            if not isinstance(npz, np.lib.npyio.NpzFile):
+                raise DemonstrationError(f"{path}: a single array, not an .npz archive of them")
+            missing = [key for key in REQUIRED_KEYS if key not in npz]
+            if missing:
+                raise DemonstrationError(
+                    f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(npz))}. "
+                    f"A chapter file holds {', '.join(REQUIRED_KEYS)}"
+                )
+            wanted = [key for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in npz]
+            return {key: _load_array(path, npz, key) for key in wanted}
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        if isinstance(error, DemonstrationError):
+            raise
+        raise DemonstrationError(
+            f"{path}: not a readable .npz file ({error}); it may be truncated: copy it again"
+        ) from error
+
+
+def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+    try:
+        array = npz[key]
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        cause = (
+            "pickled Python objects, which are never loaded; save it as a numeric array"
+            if "allow_pickle" in str(error)
+            else f"damaged data ({error}); copy the file again"
+        )
+        raise DemonstrationError(f"{path}: array {key} holds {cause}") from error
+    if array.dtype.kind not in "fiub":
+        raise DemonstrationError(
+            f"{path}: array {key} has dtype {array.dtype}; save it as a numeric array"
+        )
+    return array
+
+
+def _check_shapes(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    n_dims = {"ep_rets": 1, "obs": 3, "rews": 2, "acs": 3}
+    for key, minimum in n_dims.items():
+        exact = key in ("ep_rets", "rews")
+        n = arrays[key].ndim
+        if n < minimum or (exact and n != minimum):
+            raise DemonstrationError(
+                f"{path}: array {key} has shape {arrays[key].shape}; expected {minimum} "
+                "dimensions, (episodes, steps, ...) as in the chapter"
+            )
+    n_episodes, n_steps = arrays["obs"].shape[:2]
+    if n_episodes == 0 or n_steps == 0:
+        raise DemonstrationError(f"{path}: array obs has shape {arrays['obs'].shape}: no steps")
+    for key, array in arrays.items():
+        expected: tuple[int, ...] = (n_episodes,)
+        if key in ("rews", "acs"):
+            expected = (n_episodes, n_steps)
+        elif key == "final_obs":
+            expected = (n_episodes, *arrays["obs"].shape[2:])
+        if array.shape[: len(expected)] != expected:
+            raise DemonstrationError(
+                f"{path}: array {key} has shape {array.shape}, but obs has "
+                f"{arrays['obs'].shape}: episodes and steps must agree"
+            )
+
+
+def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Steps per episode, int64 of shape (N,), with all-zero (or all-NaN) rows at the end cut."""
+    n_episodes, n_steps = arrays["rews"].shape
+    used = np.zeros((n_episodes, n_steps), dtype=bool)
+    for key in ("obs", "acs", "rews"):
+        flat = arrays[key].reshape(n_episodes, n_steps, -1)
+        used |= ((flat != 0) & ~np.isnan(flat.astype(np.float64, copy=False))).any(axis=2)
+    return np.where(used.any(axis=1), n_steps - np.argmax(used[:, ::-1], axis=1), 0)
+
+
+def _check_lengths(path: Path, lengths: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
+    needed = 1 if "final_obs" in arrays else 2
+    n_steps = arrays["rews"].shape[1]
+    for row, length in enumerate(lengths):
+        if not needed <= length <= n_steps:
+            raise DemonstrationError(
+                f"{path}: episode {row} has {length} steps; between {needed} and {n_steps} can "
+                "be used: remove the episode from the file"
+            )
+
+
+def _check_finite(path: Path, arrays: Mapping[str, np.ndarray], lengths: np.ndarray) -> None:
+    for key in ("obs", "acs", "rews"):
+        for row, length in enumerate(lengths):
+            finite = np.isfinite(arrays[key][row, :length]).reshape(length, -1).all(axis=1)
+            if not finite.all():
+                raise DemonstrationError(
+                    f"{path}: array {key} is not finite in episode {row}, step "
+                    f"{int(np.argmin(finite))}; remove the episode or record it again"
+                )
+    if "final_obs" in arrays and not np.isfinite(arrays["final_obs"]).all():
+        raise DemonstrationError(f"{path}: array final_obs is not finite; record the file again")
+
+
+def _check_returns(path: Path, arrays: Mapping[str, np.ndarray], lengths: np.ndarray) -> None:
+    for row, length in enumerate(lengths):
+        stated = float(arrays["ep_rets"][row])
+        summed = float(arrays["rews"][row, :length].sum(dtype=np.float64))
+        if not abs(stated - summed) <= _RETURN_TOLERANCE * max(1.0, abs(summed)):
+            raise DemonstrationError(
+                f"{path}: ep_rets of episode {row} is {stated:.6g}, but its rews sum to "
+                f"{summed:.6g}; one of the two arrays belongs to another file"
+            )
+
+
+def _trajectory(arrays: Mapping[str, np.ndarray], row: int, length: int) -> TrajectoryWithRew:
+    obs, acts = arrays["obs"][row, :length], arrays["acs"][row, :length]
+    rews = arrays["rews"][row, :length]
+    terminal = bool(arrays["terminal"][row]) if "terminal" in arrays else False
+    if "final_obs" in arrays:
+        obs = np.concatenate([obs, arrays["final_obs"][row : row + 1]])
+    else:
+        acts, rews = acts[:-1], rews[:-1]
+    if rews.dtype.kind != "f":
+        rews = rews.astype(np.float64)
+    return TrajectoryWithRew(obs=obs, acts=acts, infos=None, terminal=terminal, rews=rews)
+
+
+def _pad(episodes: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack episodes of unequal length, zeros at the end: (N, max length, ...)."""
+    longest = max(len(episode) for episode in episodes)
+    padded = np.zeros((len(episodes), longest, *episodes[0].shape[1:]), episodes[0].dtype)
+    for row, episode in enumerate(episodes):
+        padded[row, : len(episode)] = episode
+    return padded
+
+
+def _write_atomically(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,100 @@
+"""Subsample demonstrations and flatten them into contiguous arrays of transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from imitation.data.types import DictObs, Trajectory, TrajectoryWithRew, Transitions
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+
+
+class TransitionBatch(NamedTuple):
+    """Transitions as the discriminator sees them.
+
+    Observations and actions are those of the environment: not normalised, actions inside their
+    bounds. Float arrays are float32.
+    """
+
+    obs: np.ndarray  # (batch, *obs_shape)
+    acts: np.ndarray  # (batch, *act_shape)
+    next_obs: np.ndarray  # (batch, *obs_shape)
+    dones: np.ndarray  # (batch,) bool: a true terminal state, never a time limit
+
+    def __len__(self) -> int:
+        return len(self.obs)
+
+    def take(self, index: np.ndarray) -> TransitionBatch:
+        """The transitions at `index`, an integer array of shape (n,)."""
+        return TransitionBatch(*(array[index] for array in self))
+
+
+def flatten(demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBatch:
+    """One contiguous copy of all transitions.
+
+    :raises DemonstrationError: if there are none.
+    """
+    if isinstance(demonstrations, Transitions):
+        d = demonstrations
+        return TransitionBatch(
+            _single(d.obs), _single(d.acts), _single(d.next_obs), np.asarray(d.dones, bool)
+        )
+    if not demonstrations:
+        raise DemonstrationError("demonstrations are empty; give at least one trajectory")
+    return TransitionBatch(
+        obs=_single(np.concatenate([array_obs(t.obs)[:-1] for t in demonstrations])),
+        acts=_single(np.concatenate([t.acts for t in demonstrations])),
+        next_obs=_single(np.concatenate([array_obs(t.obs)[1:] for t in demonstrations])),
+        dones=np.concatenate([_dones(t) for t in demonstrations]),
+    )
+
+
+def array_obs(obs: np.ndarray | DictObs) -> np.ndarray:
+    """Observations as one array.
+
+    :raises DemonstrationError: if they are dictionaries.
+    """
+    if isinstance(obs, DictObs):
+        raise DemonstrationError("observations are dictionaries; flatten them to one array first")
+    return obs
+
+
+def subsample_trajectories(
+    trajectories: list[TrajectoryWithRew], every: int, rng: np.random.Generator
+) -> list[TrajectoryWithRew]:
+    """Every `every`-th transition of each episode, from a random offset, as one-step episodes."""
+    if every < 1:
+        raise DemonstrationError(f"subsample is {every}; use 1 (keep all) or more")
+    if every == 1:
+        return trajectories
+    return [
+        _one_step(trajectory, int(step))
+        for trajectory in trajectories
+        for step in np.arange(rng.integers(min(every, len(trajectory))), len(trajectory), every)
+    ]
+
+
+def _one_step(trajectory: TrajectoryWithRew, step: int) -> TrajectoryWithRew:
+    last = step == len(trajectory) - 1
+    return TrajectoryWithRew(
+        obs=trajectory.obs[step : step + 2],
+        acts=trajectory.acts[step : step + 1],
+        infos=None,
+        terminal=trajectory.terminal and last,
+        rews=trajectory.rews[step : step + 1],
+    )
+
+
+def _dones(trajectory: Trajectory) -> np.ndarray:
+    dones = np.zeros(len(trajectory), dtype=bool)
+    dones[-1] = trajectory.terminal
+    return dones
+
+
+def _single(array: np.ndarray | DictObs) -> np.ndarray:
+    """float64 becomes float32; integers (discrete actions, images) stay."""
+    array = array_obs(array)
+    dtype = np.float32 if array.dtype.kind == "f" else array.dtype
+    return np.ascontiguousarray(array, dtype=dtype)

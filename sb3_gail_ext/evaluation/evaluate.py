@@ -1,0 +1,73 @@
+"""Score a policy on seeded starts, with the true reward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from sb3_gail_ext.demonstrations.recording import Policy, record_demonstrations, returns
+
+
+def evaluate(
+    model: Policy,
+    env: str | gym.Env | VecEnv,
+    n_episodes: int = 100,
+    *,
+    deterministic: bool = True,
+    seed: int = 0,
+) -> np.ndarray:
+    """Undiscounted returns, float64 of shape (n_episodes,); episode i starts from `seed + i`.
+
+    Two policies evaluated with the same seed meet the same starts, so that their returns can be
+    compared pair by pair.
+    """
+    return returns(
+        record_demonstrations(model, env, n_episodes, deterministic=deterministic, seed=seed)
+    )
+
+
+def summarize(
+    episode_returns: np.ndarray, expert_return_mean: float | None = None
+) -> dict[str, float]:
+    """The figures of one evaluation.
+
+    :param episode_returns: (n,).
+    :param expert_return_mean: the expert's mean, on the same starts where they are known.
+    :returns: `return_mean, return_median, return_std, n_episodes` and, against the expert,
+        `expert_return_mean, normalized` (mean by mean) and `share_below_half_expert`.
+    """
+    summary = {
+        "return_mean": float(episode_returns.mean()),
+        "return_median": float(np.median(episode_returns)),
+        "return_std": float(episode_returns.std()),
+        "n_episodes": len(episode_returns),
+    }
+    if expert_return_mean is not None:
+        below = episode_returns < expert_return_mean / 2
+        summary["expert_return_mean"] = expert_return_mean
+        summary["normalized"] = summary["return_mean"] / expert_return_mean
+        summary["share_below_half_expert"] = float(below.mean())
+    return summary
+
+
+def verdict(summary: Mapping[str, Any]) -> str:
+    """One sentence for people: how close the policy came to the expert."""
+    share = summary["normalized"]
+    words = (
+        "as good as the expert"
+        if share >= 0.97
+        else "close to the expert"
+        if share >= 0.9
+        else "on its way, but short of the expert"
+        if share >= 0.5
+        else "far from the expert"
+    )
+    return (
+        f"The imitator is {words}: it returns {summary['return_mean']:.0f} on average over "
+        f"{summary['n_episodes']} episodes, {share:.0%} of the expert's "
+        f"{summary['expert_return_mean']:.0f}."
+    )

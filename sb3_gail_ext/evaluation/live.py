@@ -1,0 +1,112 @@
+"""A callback that tests the agent while it trains and redraws the chapter's figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from imitation.data.types import Trajectory
+from matplotlib.figure import Figure
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
+from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
+from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
+
+
+class ChapterFigureCallback(BaseCallback):
+    """Every `every` steps: test episodes, `eval/` entries in the log, and the figure again.
+
+    :param env: as in `record_demonstrations`; not the training environment.
+    :param expert: one expert episode, for the right panel.
+    :param path: the picture; None draws in a notebook only, where it is redrawn live.
+    :param every: environment steps between two tests (the chapter's is 1,000).
+    :param n_episodes: test episodes, from the same starts every time.
+    :param seed: of the first start.
+    :param expert_return: drawn as a line.
+    """
+
+    def __init__(
+        self,
+        env: str | VecEnv,
+        expert: Trajectory,
+        path: str | Path | None = None,
+        *,
+        every: int = 25_000,
+        n_episodes: int = 10,
+        seed: int = 10_000,
+        expert_return: float | None = None,
+        title: str = "",
+    ) -> None:
+        super().__init__()
+        self.env = env
+        self.expert = expert
+        self.path = Path(path) if path is not None else None
+        self.every = every
+        self.n_episodes = n_episodes
+        self.seed = seed
+        self.expert_return = expert_return
+        self.title = title
+        self.steps: list[int] = []
+        self.returns: list[float] = []
+        self._next_test = 0
+
+    def _on_training_start(self) -> None:
+        self._next_test = self.num_timesteps
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= self._next_test:
+            self._next_test += self.every
+            self._test()
+        return True
+
+    def _on_training_end(self) -> None:
+        if not self.steps or self.steps[-1] != self.num_timesteps:
+            self._test()
+
+    def _test(self) -> None:
+        episodes = record_demonstrations(
+            self.model,
+            self.env,
+            self.n_episodes,
+            seed=self.seed,
+        )
+        self.steps.append(self.num_timesteps)
+        self.returns.append(float(returns(episodes).mean()))
+        self.logger.record("eval/mean_reward", self.returns[-1])
+        self.logger.record("eval/mean_ep_length", float(np.mean([len(e) for e in episodes])))
+        longest = max(episodes, key=len)
+        figure = chapter_figure(
+            self.steps,
+            self.returns,
+            self._learned_rewards(longest),
+            self._learned_rewards(self.expert),
+            expert_return=self.expert_return,
+            title=self.title,
+        )
+        if self.path is not None:
+            save_figure(figure, self.path)
+        _show_in_notebook(figure)
+
+    def _learned_rewards(self, episode: Trajectory) -> np.ndarray:
+        model = self.model
+        assert isinstance(model, AdversarialOnPolicy)
+        dones = np.zeros(len(episode), dtype=bool)
+        dones[-1] = episode.terminal
+        return model.discriminator.reward(
+            np.asarray(episode.obs[:-1]), episode.acts, np.asarray(episode.obs[1:]), dones
+        )
+
+
+def _show_in_notebook(figure: Figure) -> None:
+    """Replace the cell's output by the figure; nothing outside a notebook."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import clear_output, display
+    except ImportError:
+        return
+    shell = get_ipython()
+    if shell is not None and "IPKernelApp" in shell.config:
+        clear_output(wait=True)
+        display(figure)

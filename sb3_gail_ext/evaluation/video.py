@@ -1,0 +1,79 @@
+"""Film one episode as an `.mp4`, or show it in a window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium as gym
+import imageio.v2 as imageio
+import numpy as np
+
+Act = Callable[[np.ndarray, int], np.ndarray]  # (observation, step) -> action
+
+
+def film_episode(
+    env_id: str, act: Act, path: Path, *, seed: int = 0, max_steps: int = 300
+) -> float:
+    """Film from the start that `seed` gives until the episode or the film ends.
+
+    :returns: the return of what was filmed.
+    :raises RuntimeError: if the environment cannot be drawn, or the film not be written.
+    """
+    frames: list[np.ndarray] = []
+    with _made(env_id, "rgb_array") as env:
+        total = _play(env, act, seed, max_steps, lambda: frames.append(np.asarray(env.render())))
+        fps = env.metadata["render_fps"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    try:
+        imageio.mimwrite(temporary, frames, fps=fps, macro_block_size=None)  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:
+        temporary.unlink(missing_ok=True)
+        raise RuntimeError(f"cannot write {path} ({error}); give a name like film.mp4") from error
+    temporary.replace(path)
+    return total
+
+
+def show_episode(env_id: str, act: Act, *, seed: int = 0, max_steps: int = 1000) -> float:
+    """Show an episode in the environment's own window, at its own speed.
+
+    :returns: the return.
+    :raises RuntimeError: if the environment has no window on this machine.
+    """
+    with _made(env_id, "human") as env:
+        frame = 1.0 / env.metadata["render_fps"]
+        return _play(env, act, seed, max_steps, lambda: _show(env, frame))
+
+
+def _show(env: gym.Env, seconds: float) -> None:
+    env.render()
+    time.sleep(seconds)
+
+
+def _made(env_id: str, render_mode: str) -> gym.Env:
+    try:
+        return gym.make(env_id, render_mode=render_mode)
+    except Exception as error:  # each graphics backend fails in a class of its own
+        raise RuntimeError(f"{env_id} cannot be drawn on this machine: {error}") from error
+
+
+def _play(env: gym.Env, act: Act, seed: int, max_steps: int, draw: Callable[[], object]) -> float:
+    obs, _ = env.reset(seed=seed)
+    _draw(env, draw)
+    total = 0.0
+    for step in range(max_steps):
+        obs, reward, terminated, truncated, _ = env.step(act(obs, step))
+        total += float(reward)
+        _draw(env, draw)
+        if terminated or truncated:
+            break
+    return total
+
+
+def _draw(env: gym.Env, draw: Callable[[], object]) -> None:
+    try:
+        draw()
+    except Exception as error:  # as in `_made`
+        raise RuntimeError(f"{env} cannot be drawn on this machine: {error}") from error

@@ -1,0 +1,173 @@
+"""One training run, from a demonstration file to a folder with model, curves, films and figures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from imitation.data.types import TrajectoryWithRew
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import CSVOutputFormat, Logger
+
+from sb3_gail_ext.algorithms.gail import GAIL
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
+from sb3_gail_ext.demonstrations.recording import Policy, returns
+from sb3_gail_ext.evaluation.evaluate import evaluate, summarize
+from sb3_gail_ext.evaluation.live import ChapterFigureCallback
+from sb3_gail_ext.evaluation.video import Act, film_episode
+from sb3_gail_ext.experts.cards import package_versions, read_card
+
+EVALUATION_SEED = 0
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train, on what, for how long, and where the results go."""
+
+    env_id: str
+    demonstrations: Path
+    folder: Path
+    total_timesteps: int = 400_000
+    seed: int = 0
+    n_envs: int = 8
+    limit: int | None = None  # episodes of the file to use
+    subsample: int = 1  # keep every n-th transition
+    n_evaluation_episodes: int = 100
+    videos: bool = True
+    progress_bar: bool = True
+    algorithm_kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Train GAIL, evaluate it, film it, and write everything into `run.folder`.
+
+    Writes `model.zip` (everything), `policy.zip` (for SB3's own `PPO.load`), `metrics.csv`,
+    `curves.png`, `videos/*.mp4`, `config.json` and, last, `summary.json`.
+
+    :param say: receives lines for people.
+    :returns: the content of `summary.json`.
+    :raises DemonstrationError: before anything is written, if the demonstrations do not fit.
+    """
+    demonstrations = load_demonstrations(
+        run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
+    )
+    whole_episodes = load_demonstrations(run.demonstrations)
+    expert_mean = float(
+        expert_returns(run.demonstrations, run.env_id, run.n_evaluation_episodes).mean()
+    )
+    model = make_model(run, demonstrations)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    _write_json(run.folder / "config.json", {**asdict(run), "versions": package_versions()})
+    figure = ChapterFigureCallback(
+        run.env_id,
+        whole_episodes[0],
+        run.folder / "curves.png",
+        every=max(run.total_timesteps // 20, 1),
+        expert_return=expert_mean,
+        title=f"GAIL on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
+    )
+    model.set_logger(_metrics_logger(run.folder / "metrics.csv"))
+    say(f"training for {run.total_timesteps:,} steps; watch {run.folder / 'curves.png'}")
+    started = time.monotonic()
+    model.learn(run.total_timesteps, callback=figure, progress_bar=run.progress_bar)
+    seconds = time.monotonic() - started
+    model.save(run.folder / "model.zip")
+    model.export_policy(run.folder / "policy.zip")
+    say(f"evaluating {run.n_evaluation_episodes} episodes")
+    agent_returns = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
+    summary = {
+        **summarize(agent_returns, expert_mean),
+        "env_steps": model.num_timesteps,
+        "seconds": round(seconds, 1),
+        "seed": run.seed,
+        "env_id": run.env_id,
+        "n_demonstrations": len(demonstrations),
+        "versions": package_versions(),
+    }
+    if run.videos:
+        film_all(run, model, say)
+    _write_json(run.folder / "summary.json", summary)
+    return summary
+
+
+def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> GAIL:
+    """GAIL on `run.n_envs` seeded environments."""
+    venv = make_vec_env(run.env_id, n_envs=run.n_envs, seed=run.seed)
+    return GAIL(
+        "MlpPolicy",
+        venv,
+        demonstrations,
+        seed=run.seed,
+        device="cpu",
+        **run.algorithm_kwargs,
+    )
+
+
+def expert_returns(
+    demonstrations: Path, env_id: str, n_episodes: int, *, seed: int = EVALUATION_SEED
+) -> np.ndarray:
+    """The expert's returns: on the starts `seed, seed + 1, ...` if the data card knows them.
+
+    Without a card, or beyond what it knows, those of the demonstrations themselves, which may
+    have met easier starts.
+
+    :raises DemonstrationError: if the file or its card cannot be used for `env_id`.
+    """
+    card = read_card(demonstrations)
+    if card is not None and card.get("environment", env_id) != env_id:
+        raise DemonstrationError(
+            f"{demonstrations}: recorded in {card['environment']}, not in {env_id}; use "
+            f"--env {card['environment']}, or demonstrations of {env_id}"
+        )
+    evaluation = card.get("evaluation") if card is not None else None
+    if evaluation is not None:
+        first = seed - evaluation["first_seed"]
+        if first >= 0 and first + n_episodes <= evaluation["n_episodes"]:
+            return np.array(evaluation["returns"][first : first + n_episodes])
+    return returns(load_demonstrations(demonstrations))
+
+
+def film_all(run: TrainingRun, model: Policy, say: Callable[[str], None]) -> None:
+    """Film a random agent, the expert's recorded actions and the imitator."""
+    films: dict[str, tuple[Act, int]] = {
+        "random": (_random_actions(run), EVALUATION_SEED),
+        "imitator": (lambda obs, _: model.predict(obs, deterministic=True)[0], EVALUATION_SEED),
+    }
+    seeds = load_metadata(run.demonstrations).get("seeds")
+    if seeds:
+        acts = load_demonstrations(run.demonstrations)[0].acts
+        films["expert"] = (lambda _, step: acts[step], seeds[0])
+    else:
+        say("no film of the expert: the file does not say from which seeds its episodes start")
+    for name, (act, seed) in films.items():
+        path = run.folder / "videos" / f"{name}.mp4"
+        try:
+            film_episode(run.env_id, act, path, seed=seed)
+        except RuntimeError as error:
+            say(f"no films: {error}")
+            return
+        say(f"filmed {path}")
+
+
+def _random_actions(run: TrainingRun) -> Act:
+    space = gym.make(run.env_id).action_space
+    space.seed(run.seed)
+    return lambda _, __: space.sample()
+
+
+def _metrics_logger(path: Path) -> Logger:
+    return Logger(str(path.parent), [CSVOutputFormat(str(path))])
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """A reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,76 @@
+"""The data card beside a demonstration file: what it is and how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+
+_PACKAGES = (
+    "sb3_gail_ext",
+    "imitation",
+    "stable-baselines3",
+    "sb3-contrib",
+    "gymnasium",
+    "pybullet",
+    "mujoco",
+    "torch",
+    "numpy",
+)
+
+
+def card_path(demonstrations: Path) -> Path:
+    """`x.npz` has its card in `x.card.json`."""
+    return demonstrations.with_suffix(".card.json")
+
+
+def write_card(demonstrations: Path, facts: dict[str, Any]) -> None:
+    """Write `facts` with the file's name, sha256 and the versions in use."""
+    card = {
+        "file": demonstrations.name,
+        "sha256": sha256(demonstrations),
+        **facts,
+        "versions": package_versions(),
+    }
+    card_path(demonstrations).write_text(json.dumps(card, indent=1) + "\n")
+
+
+def read_card(demonstrations: Path) -> dict[str, Any] | None:
+    """The card of a file; None if it has none.
+
+    :raises DemonstrationError: if the card belongs to another file or cannot be read.
+    """
+    path = card_path(demonstrations)
+    if not path.is_file():
+        return None
+    try:
+        card: dict[str, Any] = json.loads(path.read_text())
+        stated = card["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DemonstrationError(f"{path}: not a data card ({error}); delete it") from error
+    if stated != sha256(demonstrations):
+        raise DemonstrationError(
+            f"{path}: this card's sha256 is not that of {demonstrations.name}; one of the two was "
+            "changed: make both again, or delete the card"
+        )
+    return card
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that results depend on, as far as they are installed."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

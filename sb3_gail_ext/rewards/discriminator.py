@@ -1,0 +1,97 @@
+"""The discriminator: a reward net with its optimiser, and the reward read off it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch as th
+from imitation.util.networks import evaluating, training
+
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.rewards.networks import NormalizedRewardNet
+from sb3_gail_ext.rewards.objectives import (
+    REWARD_FORMS,
+    bernoulli_entropy,
+    discriminator_loss,
+    gradient_penalty,
+)
+
+
+class Discriminator:
+    """Tells expert from agent transitions; its logit is high for the expert's.
+
+    :param net: returns logits (n,), expert is high.
+    :param learning_rate: Adam's.
+    :param reward_form: a key of `REWARD_FORMS`: how logits become rewards.
+    :param gradient_penalty_coef: weight of the one-sided gradient penalty; 0 leaves it out.
+    :param entropy_coef: weight of an entropy bonus that keeps D from certainty.
+    :raises ValueError: if `reward_form` is unknown.
+    """
+
+    def __init__(
+        self,
+        net: NormalizedRewardNet,
+        *,
+        learning_rate: float,
+        reward_form: str,
+        gradient_penalty_coef: float,
+        entropy_coef: float = 0.0,
+        weight_decay: float = 0.0,
+        device: th.device | str = "cpu",
+    ) -> None:
+        if reward_form not in REWARD_FORMS:
+            raise ValueError(f"reward_form is {reward_form!r}; use one of {list(REWARD_FORMS)}")
+        self.net = net.to(device)
+        self.optimizer = th.optim.Adam(
+            net.parameters(), lr=learning_rate, weight_decay=weight_decay
+        )
+        self.reward_form = reward_form
+        self.gradient_penalty_coef = gradient_penalty_coef
+        self.entropy_coef = entropy_coef
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
+    def update(self, expert: TransitionBatch, agent: TransitionBatch) -> dict[str, float]:
+        """One optimiser step on batches of equal size; returns what it measured before the step."""
+        expert_inputs = self.net.scale(*self.net.preprocess(*expert))
+        agent_inputs = self.net.scale(*self.net.preprocess(*agent))
+        with training(self.net):
+            both = (th.cat(pair) for pair in zip(expert_inputs, agent_inputs, strict=True))
+            expert_logits, agent_logits = self.net.base(*both).split([len(expert), len(agent)])
+            loss = discriminator_loss(expert_logits, agent_logits)
+            entropy = bernoulli_entropy(th.cat([expert_logits, agent_logits]))
+            penalty = th.zeros(())
+            if self.gradient_penalty_coef > 0:
+                penalty = gradient_penalty(self.net.base, expert_inputs, agent_inputs)
+            self.optimizer.zero_grad()
+            total = loss + self.gradient_penalty_coef * penalty - self.entropy_coef * entropy
+            total.backward()
+            self.optimizer.step()
+        return {
+            "loss": loss.item(),
+            "accuracy_expert": (expert_logits > 0).float().mean().item(),
+            "accuracy_agent": (agent_logits <= 0).float().mean().item(),
+            "entropy": entropy.item(),
+            "gradient_penalty": penalty.item(),
+        }
+
+    def logits(
+        self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, dones: np.ndarray
+    ) -> th.Tensor:
+        """Logits (batch,), expert is high, without gradients, in evaluation mode."""
+        with evaluating(self.net), th.no_grad():
+            return self.net(*self.net.preprocess(obs, acts, next_obs, dones))
+
+    def reward(
+        self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, dones: np.ndarray
+    ) -> np.ndarray:
+        """What the generator is trained on, float32 of shape (batch,).
+
+        :param obs: (batch, *obs_shape), as the environment gives them (not normalised).
+        :param acts: (batch, *act_shape), within the action space.
+        :param next_obs: (batch, *obs_shape).
+        :param dones: (batch,) bool, true terminal states only.
+        """
+        rewards = REWARD_FORMS[self.reward_form](self.logits(obs, acts, next_obs, dones))
+        return rewards.cpu().numpy().astype(np.float32)

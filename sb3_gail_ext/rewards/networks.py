@@ -1,0 +1,102 @@
+"""The discriminator's networks: `imitation` RewardNets on inputs scaled by the demonstrations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from imitation.rewards.reward_nets import BasicRewardNet, CnnRewardNet, RewardNet
+from stable_baselines3.common.preprocessing import is_image_space
+
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+
+_MIN_STD = 1e-2  # a coordinate that the expert holds still must not become a loud one
+_MAX_SCALED = 10.0
+
+
+def default_reward_net(
+    observation_space: spaces.Space, action_space: spaces.Space, **kwargs: Any
+) -> RewardNet:
+    """`imitation`'s MLP (its CNN for images) from observation and action to one logit.
+
+    :param kwargs: of that class, e.g. `hid_sizes=(128, 128)`, `use_next_state=True`.
+    """
+    if is_image_space(observation_space):
+        return CnnRewardNet(observation_space, action_space, **kwargs)
+    settings = {"hid_sizes": (128, 128), "activation": th.nn.Tanh, **kwargs}
+    return BasicRewardNet(observation_space, action_space, **settings)
+
+
+class NormalizedRewardNet(RewardNet):
+    """A reward net that sees observations scaled by fixed statistics and actions by their bounds.
+
+    The statistics are those of the demonstrations, not of the agent: they do not move while the
+    discriminator learns, and are saved with its weights. Actions of a bounded Box are mapped to
+    [-1, 1]. Before `fit_once` the observations pass unscaled.
+
+    :param base: the net behind, which returns logits, high = expert.
+    """
+
+    def __init__(self, base: RewardNet) -> None:
+        super().__init__(base.observation_space, base.action_space, base.normalize_images)
+        self.base = base
+        shape = base.observation_space.shape or ()
+        self.obs_mean: th.Tensor
+        self.obs_std: th.Tensor
+        self.register_buffer("obs_mean", th.zeros(shape))
+        self.register_buffer("obs_std", th.ones(shape))
+        self.fitted: th.Tensor
+        self.register_buffer("fitted", th.tensor(False))
+        low, high = _finite_bounds(base.action_space)
+        self.act_centre: th.Tensor
+        self.act_half_range: th.Tensor
+        self.register_buffer("act_centre", th.as_tensor((high + low) / 2, dtype=th.float32))
+        self.register_buffer("act_half_range", th.as_tensor((high - low) / 2, dtype=th.float32))
+
+    def fit_once(self, transitions: TransitionBatch) -> None:
+        """Take mean and deviation per coordinate from observations (n, ...), the first time only.
+
+        A trained discriminator must go on seeing the scaling it was trained with.
+        """
+        if self.fitted or not _is_float_box(self.observation_space):
+            return
+        self.fitted.fill_(True)
+        obs = transitions.obs.astype(np.float64)
+        self.obs_mean.copy_(th.as_tensor(obs.mean(0)))
+        self.obs_std.copy_(th.as_tensor(np.maximum(obs.std(0), _MIN_STD)))
+
+    def scale(
+        self, state: th.Tensor, action: th.Tensor, next_state: th.Tensor, done: th.Tensor
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor, th.Tensor]:
+        """Preprocessed inputs, each (n, ...), scaled for `base`."""
+        return self._scale_obs(state), self._scale_act(action), self._scale_obs(next_state), done
+
+    def forward(
+        self, state: th.Tensor, action: th.Tensor, next_state: th.Tensor, done: th.Tensor
+    ) -> th.Tensor:
+        """Logits (n,), high = expert."""
+        return self.base(*self.scale(state, action, next_state, done))
+
+    def _scale_obs(self, obs: th.Tensor) -> th.Tensor:
+        if not _is_float_box(self.observation_space):
+            return obs
+        scaled: th.Tensor = (obs - self.obs_mean) / self.obs_std
+        return scaled.clamp(-_MAX_SCALED, _MAX_SCALED)
+
+    def _scale_act(self, action: th.Tensor) -> th.Tensor:
+        if not isinstance(self.action_space, spaces.Box):
+            return action
+        return (action - self.act_centre) / self.act_half_range
+
+
+def _is_float_box(space: spaces.Space) -> bool:
+    return isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+
+
+def _finite_bounds(space: spaces.Space) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a bounded Box; -1 and 1, which scale nothing, for any other space."""
+    if isinstance(space, spaces.Box) and space.is_bounded():
+        return space.low.astype(np.float64), space.high.astype(np.float64)
+    return np.array(-1.0), np.array(1.0)
