@@ -77,11 +77,13 @@ class ChapterFigureCallback(BaseCallback):
         self.logger.record("eval/mean_reward", self.returns[-1])
         self.logger.record("eval/mean_ep_length", float(np.mean([len(e) for e in episodes])))
         longest = max(episodes, key=len)
+        self.agent_rewards = self._learned_rewards(longest)
+        self.expert_rewards = self._learned_rewards(self.expert)
         figure = chapter_figure(
             self.steps,
             self.returns,
-            self._learned_rewards(longest),
-            self._learned_rewards(self.expert),
+            self.agent_rewards,
+            self.expert_rewards,
             expert_return=self.expert_return,
             title=self.title,
         )

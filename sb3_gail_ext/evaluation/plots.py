@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
@@ -28,21 +29,42 @@ def chapter_figure(
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(steps, returns, color="tab:blue", marker="." if len(steps) < 40 else "")
-    if expert_return is not None:
-        left.axhline(expert_return, color="tab:orange", linestyle="--", label="expert")
-        left.legend(loc="lower right")
-    left.set(xlabel="environment steps", ylabel="return (10 test episodes)", title="agent")
-    left.set_ylim(bottom=min(0.0, *returns) if len(returns) else 0.0)
-    left.grid(alpha=0.3)
-    right.plot(expert_rewards, color="tab:orange", linewidth=0.8, label="expert")
-    right.plot(agent_rewards, color="tab:blue", linewidth=0.8, label="agent")
-    right.set(xlabel="step of one episode", ylabel="reward", title="discriminator's reward")
-    right.legend(loc="upper right")
-    right.grid(alpha=0.3)
+    draw_returns(left, steps, [returns], expert_return=expert_return)
+    draw_rewards(right, agent_rewards, expert_rewards)
     if title:
         figure.suptitle(title)
     return figure
+
+
+def draw_returns(
+    axes: Axes,
+    steps: Sequence[int],
+    runs: Sequence[Sequence[float]],
+    *,
+    expert_return: float | None = None,
+) -> None:
+    """Test return over training, one line per run; the expert's as a dashed line.
+
+    :param steps: environment steps of the tests, (n,).
+    :param runs: each (n,).
+    """
+    for run in runs:
+        axes.plot(steps, run, color="tab:blue", marker="." if len(steps) < 40 else "")
+    if expert_return is not None:
+        axes.axhline(expert_return, color="tab:orange", linestyle="--", label="expert")
+        axes.legend(loc="lower right")
+    axes.set(xlabel="environment steps", ylabel="mean return of test episodes", title="agent")
+    axes.set_ylim(bottom=min([0.0, *(value for run in runs for value in run)]))
+    axes.grid(alpha=0.3)
+
+
+def draw_rewards(axes: Axes, agent_rewards: np.ndarray, expert_rewards: np.ndarray) -> None:
+    """The discriminator's reward along one episode of the agent, (t,), and of the expert, (u,)."""
+    axes.plot(expert_rewards, color="tab:orange", linewidth=0.8, label="expert")
+    axes.plot(agent_rewards, color="tab:blue", linewidth=0.8, label="agent")
+    axes.set(xlabel="step of one episode", ylabel="reward", title="discriminator's reward")
+    axes.legend(loc="upper right")
+    axes.grid(alpha=0.3)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
