@@ -50,7 +50,7 @@ def train(variant, seed, steps):
     expert = sg.load_demonstrations(DEMONSTRATIONS, limit=1)[0]
     curve = sg.ChapterFigureCallback(ENV_ID, expert, every=max(steps // 10, 1))
     model = make_model(variant, seed)
-    head_before = model.policy.action_net.weight.detach().clone()
+    head_before = action_head(model)
     model.learn(steps, callback=curve)
     final = sg.evaluate(model, ENV_ID, 100)
     return {
@@ -60,10 +60,15 @@ def train(variant, seed, steps):
         "returns": curve.returns,
         "final_return_mean": float(final.mean()),
         "final_return_median": float(np.median(final)),
-        "action_head_moved": float((model.policy.action_net.weight - head_before).abs().max()),
+        "action_head_moved": float((action_head(model) - head_before).abs().max()),
         "agent_rewards": curve.agent_rewards.tolist(),
         "expert_rewards": curve.expert_rewards.tolist(),
     }
+
+
+def action_head(model):
+    """The weights of the layer that gives the action's mean, flat."""
+    return th.nn.utils.parameters_to_vector(model.policy.action_net.parameters()).detach().clone()
 
 
 def draw(runs, expert_return, path):

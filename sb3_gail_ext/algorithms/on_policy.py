@@ -85,6 +85,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         self.discriminator_weight_decay = discriminator_weight_decay
         self.normalize_inputs = normalize_inputs
         self.expert: TransitionBatch | None = None
+        self._rng = np.random.default_rng(generator_kwargs.get("seed"))
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # SB3 passes None when it loads a model
@@ -118,21 +119,22 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         super().train()
 
     def export_policy(self, path: str | Path) -> None:
-        """Save the generator alone, as a file that its own class opens, e.g. `PPO.load(path)`."""
-        excluded = {*self._excluded_save_params(), *_OWN_ATTRIBUTES, "rollout_buffer_class"}
+        """Save the generator alone, as a file that its own class opens, e.g. `PPO.load(path)`.
+
+        Nothing in the file needs this package: a schedule is replaced by its initial value.
+        """
+        excluded = {*self._excluded_save_params(), *_OWN_ATTRIBUTES}
+        data = {name: value for name, value in vars(self).items() if name not in excluded}
+        data["learning_rate"] = float(self.lr_schedule(1.0))
         modules, _ = super()._get_torch_save_params()
         save_to_zip_file(
             path,
-            data={name: value for name, value in vars(self).items() if name not in excluded},
+            data=data,
             params={name: recursive_getattr(self, name).state_dict() for name in modules},
         )
 
     def _update_discriminator(self) -> None:
-        if self.expert is None:
-            raise DemonstrationError(
-                "there are no demonstrations to learn from: pass demonstrations=... or call "
-                "set_demonstrations(...) before learn()"
-            )
+        assert self.expert is not None  # `_setup_learn` has checked
         self.discriminator.set_learning_rate(self._discriminator_lr())
         agent = self.rollout_buffer.transitions()
         measured = [
@@ -169,7 +171,14 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
             weight_decay=self.discriminator_weight_decay,
             device=self.device,
         )
-        self._rng = np.random.default_rng(self.seed)
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.expert is None:
+            raise DemonstrationError(
+                "there are no demonstrations to learn from: pass demonstrations=... or call "
+                "set_demonstrations(...) before learn()"
+            )
+        return super()._setup_learn(*args, **kwargs)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         # The recorder is last, so that the user's callbacks still see the true reward.
@@ -185,6 +194,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         return [*modules, "discriminator.net", "discriminator.optimizer"], variables
 
 
+# What a plain generator does not have, or builds for itself.
 _OWN_ATTRIBUTES = (
     "reward_net",
     "reward_net_kwargs",
@@ -199,6 +209,8 @@ _OWN_ATTRIBUTES = (
     "discriminator",
     "expert",
     "_rng",
+    "rollout_buffer_class",
+    "lr_schedule",
 )
 
 

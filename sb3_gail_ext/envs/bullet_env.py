@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +23,8 @@ SOLVER_ITERATIONS = 5
 CONTACT_ERP = 0.9
 RESET_NOISE = 0.1  # joints start at uniform(-RESET_NOISE, RESET_NOISE), at rest
 
+_CAMERA = (3, 0, -20)  # distance in m, yaw and pitch in degrees
+
 _LOAD_FLAGS = (
     pybullet.URDF_USE_SELF_COLLISION
     | pybullet.URDF_USE_SELF_COLLISION_EXCLUDE_ALL_PARENTS
@@ -32,6 +37,7 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
 
     Reproduces the `*MuJoCoEnv-v0` family of the archived pybullet-gym package (which needs a Gym
     that no longer installs) step by step. Subclasses say what is observed and what is rewarded.
+    Unlike there, an episode depends on its start and actions alone: see `_renew_contacts`.
 
     Actions are float32 of shape (n_motors,) in [-1, 1]; the torque of a motor is
     `power * gear * clip(action, -1, 1)`. Observations are float32.
@@ -60,12 +66,16 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
                 f"render_mode is {render_mode!r}; use one of {self.metadata['render_modes']} or None"
             )
         self.render_mode = render_mode
-        self._client = pybullet.connect(pybullet.GUI if render_mode == "human" else pybullet.DIRECT)
+        self._client = self._connect()
         self._load()
         self.action_space = spaces.Box(-1.0, 1.0, (len(self._motors),), np.float32)
         self.observation_space = spaces.Box(-np.inf, np.inf, (self.observation_size,), np.float32)
 
-    # What a subclass defines.
+    # What a subclass defines, or may change.
+
+    def _torques(self, action: np.ndarray) -> np.ndarray:
+        """The motors' torques in N m, of shape (n_motors,), for an action within [-1, 1]."""
+        return self._torque_scale * action
 
     def _observe(self) -> np.ndarray:
         """The observation, float32 of shape (observation_size,)."""
@@ -121,14 +131,14 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
             self._robot,
             self._motors,
             pybullet.TORQUE_CONTROL,
-            forces=(self._torque_scale * np.clip(action, -1.0, 1.0)).tolist(),
+            forces=self._torques(np.clip(action, -1.0, 1.0)).tolist(),
             physicsClientId=self._client,
         )
         pybullet.stepSimulation(physicsClientId=self._client)
         obs = self._observe()
         reward, terminated = self._reward_and_terminated(action, obs)
         if self.render_mode == "human":
-            self._follow_with_window_camera()
+            self._show()
         return obs, reward, terminated, False, {}
 
     def render(self) -> np.ndarray | None:
@@ -136,8 +146,9 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
         if self.render_mode != "rgb_array":
             return None
         width, height = self.image_size
+        distance, yaw, pitch = _CAMERA
         view = pybullet.computeViewMatrixFromYawPitchRoll(
-            self._camera_target(), distance=3, yaw=0, pitch=-20, roll=0, upAxisIndex=2
+            self._camera_target(), distance, yaw, pitch, roll=0, upAxisIndex=2
         )
         projection = pybullet.computeProjectionMatrixFOV(60, width / height, 0.1, 100.0)
         pixels = pybullet.getCameraImage(
@@ -158,6 +169,19 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
 
     # Bullet.
 
+    def _connect(self) -> int:
+        if self.render_mode != "human":
+            return int(pybullet.connect(pybullet.DIRECT))
+        if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+            # Bullet would end the whole process instead of raising.
+            raise RuntimeError(
+                'render_mode="human" needs a display; use "rgb_array", or run under xvfb-run'
+            )
+        client = int(pybullet.connect(pybullet.GUI))
+        # Only the picture, without Bullet's panels of settings around it.
+        pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0, physicsClientId=client)
+        return client
+
     def _load(self) -> None:
         data = Path(pybullet_data.getDataPath())
         client = self._client
@@ -172,9 +196,9 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
             deterministicOverlappingPairs=1,
             physicsClientId=client,
         )
-        (self._ground,) = pybullet.loadSDF(str(data / "plane_stadium.sdf"), physicsClientId=client)
+        (ground,) = pybullet.loadSDF(str(data / "plane_stadium.sdf"), physicsClientId=client)
         pybullet.changeDynamics(
-            self._ground, -1, lateralFriction=0.8, restitution=0.5, physicsClientId=client
+            ground, -1, lateralFriction=0.8, restitution=0.5, physicsClientId=client
         )
         (self._robot,) = pybullet.loadMJCF(
             str(data / "mjcf" / self.model), flags=_LOAD_FLAGS, physicsClientId=client
@@ -260,7 +284,9 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
         """The point the camera looks at."""
         raise NotImplementedError
 
-    def _follow_with_window_camera(self) -> None:
+    def _show(self) -> None:
+        """Let the window's camera follow, at the pace of a clock on the wall."""
         pybullet.resetDebugVisualizerCamera(
-            3, 0, -20, self._camera_target(), physicsClientId=self._client
+            *_CAMERA, self._camera_target(), physicsClientId=self._client
         )
+        time.sleep(TIME_STEP)

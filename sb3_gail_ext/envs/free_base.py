@@ -72,6 +72,7 @@ class AntEnv(FreeBaseEnv):
 
     model = "ant.xml"
     self_collision = False
+    # One of the orders in which the original happened to solve contacts.
     contact_order = (
         "left_back_foot",
         "front_right_foot",
@@ -131,3 +132,7 @@ class HumanoidEnv(FreeBaseEnv):
     alive_bonus = 2.0
     # The original adds 0.8 to the height before comparing it with 0.78: lying down is "alive".
     min_torso_height = -0.02
+
+    def _torques(self, action: np.ndarray) -> np.ndarray:
+        # The original multiplies in float32 here, and only here; rounding decides how it falls.
+        return self._torque_scale.astype(np.float32) * action.astype(np.float32)

@@ -70,6 +70,7 @@ class Walker2DEnv(PlanarEnv):
 
     model = "walker2d.xml"
     self_collision = False
+    # One of the orders in which the original happened to solve contacts; so are those below.
     contact_order = ("torso", "thigh_left", "leg_left", "foot_left", "thigh", "leg", "foot")
     power = 0.4
     gears: ClassVar = {"foot_joint": 30.0, "foot_left_joint": 30.0}

@@ -64,6 +64,7 @@ class ChapterFigureCallback(BaseCallback):
     def _on_training_end(self) -> None:
         if not self.steps or self.steps[-1] != self.num_timesteps:
             self._test()
+            self.logger.dump(self.num_timesteps)  # SB3 writes nothing after the last rollout
 
     def _test(self) -> None:
         episodes = record_demonstrations(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 
 def chapter_figure(
@@ -54,6 +55,7 @@ def draw_returns(
         axes.axhline(expert_return, color="tab:orange", linestyle="--", label="expert")
         axes.legend(loc="lower right")
     axes.set(xlabel="environment steps", ylabel="mean return of test episodes", title="agent")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 400k, not 400000
     axes.set_ylim(bottom=min([0.0, *(value for run in runs for value in run)]))
     axes.grid(alpha=0.3)
 
