@@ -64,6 +64,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     )
     model = make_model(run, demonstrations)
     run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
     _write_json(run.folder / "config.json", {**asdict(run), "versions": package_versions()})
     figure = ChapterFigureCallback(
         run.env_id,
@@ -135,18 +136,20 @@ def expert_returns(
 
 
 def film_all(run: TrainingRun, model: Policy, say: Callable[[str], None]) -> None:
-    """Film a random agent, the expert's recorded actions and the imitator."""
-    films: dict[str, tuple[Act, int]] = {
-        "random": (_random_actions(run), EVALUATION_SEED),
-        "imitator": (lambda obs, _: model.predict(obs, deterministic=True)[0], EVALUATION_SEED),
+    """Film a random agent, the expert's recorded actions and the imitator, from one start."""
+    films: dict[str, Act] = {
+        "random": _random_actions(run),
+        "imitator": lambda obs, _: model.predict(obs, deterministic=True)[0],
     }
+    seed = EVALUATION_SEED
     seeds = load_metadata(run.demonstrations).get("seeds")
     if seeds:
+        seed = seeds[0]
         acts = load_demonstrations(run.demonstrations)[0].acts
-        films["expert"] = (lambda _, step: acts[step], seeds[0])
+        films["expert"] = lambda _, step: acts[step]
     else:
         say("no film of the expert: the file does not say from which seeds its episodes start")
-    for name, (act, seed) in films.items():
+    for name, act in films.items():
         path = run.folder / "videos" / f"{name}.mp4"
         try:
             film_episode(run.env_id, act, path, seed=seed)
@@ -157,7 +160,9 @@ def film_all(run: TrainingRun, model: Policy, say: Callable[[str], None]) -> Non
 
 
 def _random_actions(run: TrainingRun) -> Act:
-    space = gym.make(run.env_id).action_space
+    env = gym.make(run.env_id)
+    space = env.action_space
+    env.close()
     space.seed(run.seed)
     return lambda _, __: space.sample()
 

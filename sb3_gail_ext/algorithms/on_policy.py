@@ -125,7 +125,9 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         """
         excluded = {*self._excluded_save_params(), *_OWN_ATTRIBUTES}
         data = {name: value for name, value in vars(self).items() if name not in excluded}
-        data["learning_rate"] = float(self.lr_schedule(1.0))
+        for name in _SCHEDULES:
+            if callable(data.get(name)):
+                data[name] = float(data[name](1.0))
         modules, _ = super()._get_torch_save_params()
         save_to_zip_file(
             path,
@@ -193,6 +195,8 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         modules, variables = super()._get_torch_save_params()
         return [*modules, "discriminator.net", "discriminator.optimizer"], variables
 
+
+_SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 
 # What a plain generator does not have, or builds for itself.
 _OWN_ATTRIBUTES = (

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gymnasium as gym
@@ -29,7 +32,14 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefau
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--seed", type=_seed, default=0, help="of everything random")
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f"{seed} is not a number from 0 to {2**32 - 1}")
+    return seed
 
 
 def add_env(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +51,23 @@ def add_env(parser: argparse.ArgumentParser) -> None:
 def check_env_id(env_id: str) -> None:
     """:raises InputError: if the environment cannot be made."""
     try:
-        gym.make(env_id).close()
+        with _quiet_stderr():
+            gym.make(env_id).close()
     except (gym.error.Error, ImportError, ValueError) as error:
         raise InputError(f"cannot make environment {env_id}: {error}") from error
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """PyBullet's C code writes its build time there when first imported; errors are one line."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def check_same_spaces(model: BaseAlgorithm, env_id: str) -> None:

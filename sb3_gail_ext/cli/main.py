@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from sb3_gail_ext.cli import demos, evaluate, expert, train, watch
 
 COMMANDS = (train, evaluate, watch, expert, demos)
 
 
+class Parser(argparse.ArgumentParser):
+    """Ends in one line, as every other bad input does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"sb3-gail: {message}; see {self.prog} --help\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sb3-gail",
         description="Imitate expert demonstrations with Stable-Baselines3.",
         epilog="Each command explains itself: sb3-gail train --help",

@@ -2,7 +2,7 @@
 
     ep_rets (N,)        return of each episode
     obs     (N, T, D)   observations, the last one of an episode is not kept
-    acs     (N, T, A)   actions
+    acs     (N, T, A)   actions; discrete ones are integers (N, T)
     rews    (N, T)      rewards
 
 Episodes shorter than T are padded with zeros at the end. The layout knows neither how an episode
@@ -32,6 +32,8 @@ from sb3_gail_ext.demonstrations.sampling import array_obs
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
 OPTIONAL_KEYS = ("lengths", "final_obs", "terminal")
 _RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
+# What NumPy and zipfile raise for files that are cut, overwritten or no archive at all.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 def read_chapter(path: Path) -> list[TrajectoryWithRew]:
@@ -70,7 +72,7 @@ def write_chapter(
                 "per environment"
             )
     arrays = {
-        "ep_rets": np.array([t.rews.sum() for t in trajectories]),
+        "ep_rets": np.array([t.rews.sum(dtype=np.float64) for t in trajectories]),
         "obs": _pad([episode[:-1] for episode in obs]),
         "rews": _pad([t.rews for t in trajectories]),
         "acs": _pad(acts),
@@ -84,40 +86,43 @@ def write_chapter(
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """The facts that `write_chapter` kept in the file; empty if there are none."""
-    try:
-        with np.load(path, allow_pickle=False) as npz:
+    with _open(path) as npz:
+        try:
             return json.loads(str(npz["metadata"])) if "metadata" in npz else {}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
+        except _UNREADABLE as error:
+            raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise DemonstrationError(f"{path}: no such file; give the path of a demonstration .npz")
+    with _open(path) as npz:
+        missing = [key for key in REQUIRED_KEYS if key not in npz]
+        if missing:
+            raise DemonstrationError(
+                f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(npz))}. "
+                f"A chapter file holds {', '.join(REQUIRED_KEYS)}"
+            )
+        wanted = [key for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in npz]
+        return {key: _load_array(path, npz, key) for key in wanted}
+
+
+def _open(path: Path) -> np.lib.npyio.NpzFile:
     try:
-        with np.load(path, allow_pickle=False) as npz:
-            if not isinstance(npz, np.lib.npyio.NpzFile):
-                raise DemonstrationError(f"{path}: a single array, not an .npz archive of them")
-            missing = [key for key in REQUIRED_KEYS if key not in npz]
-            if missing:
-                raise DemonstrationError(
-                    f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(npz))}. "
-                    f"A chapter file holds {', '.join(REQUIRED_KEYS)}"
-                )
-            wanted = [key for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in npz]
-            return {key: _load_array(path, npz, key) for key in wanted}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        if isinstance(error, DemonstrationError):
-            raise
+        npz = np.load(path, allow_pickle=False)
+    except _UNREADABLE as error:
         raise DemonstrationError(
             f"{path}: not a readable .npz file ({error}); it may be truncated: copy it again"
         ) from error
+    if not isinstance(npz, np.lib.npyio.NpzFile):
+        raise DemonstrationError(f"{path}: a single array, not an .npz archive of them")
+    return npz
 
 
 def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarray:
     try:
         array = npz[key]
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         cause = (
             "pickled Python objects, which are never loaded; save it as a numeric array"
             if "allow_pickle" in str(error)
@@ -132,7 +137,8 @@ def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarr
 
 
 def _check_shapes(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    n_dims = {"ep_rets": 1, "obs": 3, "rews": 2, "acs": 3}
+    discrete = arrays["acs"].dtype.kind in "iu"  # one integer per step
+    n_dims = {"ep_rets": 1, "obs": 3, "rews": 2, "acs": 2 if discrete else 3}
     for key, minimum in n_dims.items():
         exact = key in ("ep_rets", "rews")
         n = arrays[key].ndim
@@ -218,7 +224,8 @@ def _trajectory(arrays: Mapping[str, np.ndarray], row: int, length: int) -> Traj
 def _pad(episodes: Sequence[np.ndarray]) -> np.ndarray:
     """Stack episodes of unequal length, zeros at the end: (N, max length, ...)."""
     longest = max(len(episode) for episode in episodes)
-    padded = np.zeros((len(episodes), longest, *episodes[0].shape[1:]), episodes[0].dtype)
+    dtype = np.result_type(*episodes)
+    padded = np.zeros((len(episodes), longest, *episodes[0].shape[1:]), dtype)
     for row, episode in enumerate(episodes):
         padded[row, : len(episode)] = episode
     return padded

@@ -36,13 +36,13 @@ def flatten(demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBat
 
     :raises DemonstrationError: if there are none.
     """
+    if not len(demonstrations):
+        raise DemonstrationError("demonstrations are empty; give at least one trajectory")
     if isinstance(demonstrations, Transitions):
         d = demonstrations
         return TransitionBatch(
             _single(d.obs), _single(d.acts), _single(d.next_obs), np.asarray(d.dones, bool)
         )
-    if not demonstrations:
-        raise DemonstrationError("demonstrations are empty; give at least one trajectory")
     return TransitionBatch(
         obs=_single(np.concatenate([array_obs(t.obs)[:-1] for t in demonstrations])),
         acts=_single(np.concatenate([t.acts for t in demonstrations])),

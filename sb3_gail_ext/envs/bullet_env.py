@@ -46,7 +46,7 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
         Bullet's own window; None does not draw.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
         "render_modes": ["human", "rgb_array"],
         "render_fps": round(1 / TIME_STEP),
     }
@@ -62,9 +62,8 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def __init__(self, render_mode: str | None = None) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(
-                f"render_mode is {render_mode!r}; use one of {self.metadata['render_modes']} or None"
-            )
+            modes = ", ".join(self.metadata["render_modes"])
+            raise ValueError(f"render_mode is {render_mode!r}; use one of {modes}, or None")
         self.render_mode = render_mode
         self._client = self._connect()
         self._load()
@@ -141,7 +140,7 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
             self._show()
         return obs, reward, terminated, False, {}
 
-    def render(self) -> np.ndarray | None:
+    def render(self) -> np.ndarray | None:  # type: ignore[override]  # Gymnasium's is unbound
         """The camera's picture, uint8 of shape (height, width, 3); None in a window or undrawn."""
         if self.render_mode != "rgb_array":
             return None

@@ -32,31 +32,38 @@ def evaluate(
 
 def summarize(
     episode_returns: np.ndarray, expert_return_mean: float | None = None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The figures of one evaluation.
 
     :param episode_returns: (n,).
     :param expert_return_mean: the expert's mean, on the same starts where they are known.
     :returns: `return_mean, return_median, return_std, n_episodes` and, against the expert,
-        `expert_return_mean, normalized` (mean by mean) and `share_below_half_expert`.
+        `expert_return_mean, normalized` (mean by mean; None unless the expert's is positive) and
+        `share_below_half_expert`.
     """
-    summary = {
+    summary: dict[str, Any] = {
         "return_mean": float(episode_returns.mean()),
         "return_median": float(np.median(episode_returns)),
         "return_std": float(episode_returns.std()),
         "n_episodes": len(episode_returns),
     }
     if expert_return_mean is not None:
+        positive = expert_return_mean > 0  # ratios of costs would praise the worse policy
         below = episode_returns < expert_return_mean / 2
         summary["expert_return_mean"] = expert_return_mean
-        summary["normalized"] = summary["return_mean"] / expert_return_mean
-        summary["share_below_half_expert"] = float(below.mean())
+        summary["normalized"] = summary["return_mean"] / expert_return_mean if positive else None
+        summary["share_below_half_expert"] = float(below.mean()) if positive else None
     return summary
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
     """One sentence for people: how close the policy came to the expert."""
     share = summary["normalized"]
+    if share is None:
+        return (
+            f"The imitator returns {summary['return_mean']:.1f} on average over "
+            f"{summary['n_episodes']} episodes, the expert {summary['expert_return_mean']:.1f}."
+        )
     words = (
         "as good as the expert"
         if share >= 0.97

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from imitation.data.types import Trajectory
@@ -51,6 +53,7 @@ class ChapterFigureCallback(BaseCallback):
         self.steps: list[int] = []
         self.returns: list[float] = []
         self._next_test = 0
+        self._picture = _NotebookPicture()
 
     def _on_training_start(self) -> None:
         self._next_test = self.num_timesteps
@@ -64,6 +67,8 @@ class ChapterFigureCallback(BaseCallback):
     def _on_training_end(self) -> None:
         if not self.steps or self.steps[-1] != self.num_timesteps:
             self._test()
+            self.logger.record("time/total_timesteps", self.num_timesteps)
+            self.logger.dump(self.num_timesteps)  # no rollout follows that would
             self.logger.dump(self.num_timesteps)  # SB3 writes nothing after the last rollout
 
     def _test(self) -> None:
@@ -90,7 +95,7 @@ class ChapterFigureCallback(BaseCallback):
         )
         if self.path is not None:
             save_figure(figure, self.path)
-        _show_in_notebook(figure)
+        self._picture.show(figure)
 
     def _learned_rewards(self, episode: Trajectory) -> np.ndarray:
         model = self.model
@@ -102,14 +107,25 @@ class ChapterFigureCallback(BaseCallback):
         )
 
 
-def _show_in_notebook(figure: Figure) -> None:
-    """Replace the cell's output by the figure; nothing outside a notebook."""
-    try:
-        from IPython import get_ipython
-        from IPython.display import clear_output, display
-    except ImportError:
-        return
-    shell = get_ipython()
-    if shell is not None and "IPKernelApp" in shell.config:
-        clear_output(wait=True)
-        display(figure)
+class _NotebookPicture:
+    """A picture in a notebook cell that later ones replace; nothing outside a notebook."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, figure: Figure) -> None:
+        try:
+            from IPython import get_ipython
+            from IPython.display import Image, display
+        except ImportError:
+            return
+        shell = get_ipython()
+        if shell is None or "IPKernelApp" not in shell.config:
+            return
+        png = BytesIO()
+        figure.savefig(png, format="png", dpi=80)
+        image = Image(data=png.getvalue())
+        if self._handle is None:
+            self._handle = display(image, display_id=True)
+        else:
+            self._handle.update(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,8 @@ def _show(env: gym.Env, seconds: float) -> None:
 
 
 def _made(env_id: str, render_mode: str) -> gym.Env:
+    if not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo's own default needs a display
     try:
         return gym.make(env_id, render_mode=render_mode)
     except Exception as error:  # each graphics backend fails in a class of its own

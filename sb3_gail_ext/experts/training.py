@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CheckpointCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
 
@@ -91,6 +91,10 @@ def train_expert(
         save_vecnormalize=True,
     )
     model.learn(total_timesteps, callback=keep, progress_bar=progress_bar)
+    last = model.num_timesteps  # kept as well: it is seldom a multiple of `checkpoint_every`
+    model.save(folder / f"expert_{last}_steps.zip")
+    if isinstance(venv, VecNormalize):
+        venv.save(str(folder / f"expert_vecnormalize_{last}_steps.pkl"))
     venv.close()
     steps = sorted(int(path.stem.split("_")[1]) for path in folder.glob("expert_*_steps.zip"))
     return [Checkpoint(env_id, settings, folder, n) for n in steps]
