@@ -34,7 +34,7 @@ class TrainingRun:
     env_id: str
     demonstrations: Path
     folder: Path
-    total_timesteps: int = 400_000
+    total_timesteps: int = 600_000
     seed: int = 0
     n_envs: int = 8
     limit: int | None = None  # episodes of the file to use

@@ -29,7 +29,7 @@ class GAIL(AdversarialOnPolicy, PPO):
     :param n_steps: per environment and rollout; None makes rollouts of 2,048 steps in all.
     :param gae_lambda: 0.9; a learned reward is dense.
 
-    >>> model = GAIL("MlpPolicy", "HopperMuJoCoEnv-v0", "demonstrations.npz").learn(400_000)
+    >>> model = GAIL("MlpPolicy", "HopperMuJoCoEnv-v0", "demonstrations.npz").learn(600_000)
     """
 
     def __init__(

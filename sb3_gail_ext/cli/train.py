@@ -9,7 +9,7 @@ from sb3_gail_ext.cli import common
 
 _EPILOG = """examples:
   sb3-gail train --env HopperMuJoCoEnv-v0 --demos my_expert.npz
-  sb3-gail train --env Hopper-v4 --demos my_expert.npz --limit 4 --steps 300000 --seed 1
+  sb3-gail train --env Hopper-v4 --demos my_expert.npz --limit 4 --steps 400000 --seed 1
 
 writes into --out: model.zip, policy.zip (opens with PPO.load), metrics.csv, curves.png,
 videos/, config.json and summary.json
@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     common.add_env(parser)
     parser.add_argument("--demos", required=True, type=Path, help="file of demonstrations")
-    parser.add_argument("--steps", type=int, default=400_000, help="environment steps")
+    parser.add_argument("--steps", type=int, default=600_000, help="environment steps")
     parser.add_argument("--limit", type=int, help="use this many episodes, drawn with --seed")
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition")
     parser.add_argument("--n-envs", type=int, default=8, help="environments side by side")

@@ -10,6 +10,7 @@ import numpy as np
 from imitation.data.types import Trajectory
 from matplotlib.figure import Figure
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
@@ -53,10 +54,15 @@ class ChapterFigureCallback(BaseCallback):
         self.steps: list[int] = []
         self.returns: list[float] = []
         self._next_test = 0
+        self._venv: VecEnv
         self._picture = _NotebookPicture()
 
     def _on_training_start(self) -> None:
         self._next_test = self.num_timesteps
+        if isinstance(self.env, str):
+            self._venv = make_vec_env(self.env, n_envs=self.n_episodes)
+        else:
+            self._venv = self.env
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next_test:
@@ -70,11 +76,13 @@ class ChapterFigureCallback(BaseCallback):
             self.logger.record("time/total_timesteps", self.num_timesteps)
             self.logger.dump(self.num_timesteps)  # no rollout follows that would
             self.logger.dump(self.num_timesteps)  # SB3 writes nothing after the last rollout
+        if isinstance(self.env, str):
+            self._venv.close()
 
     def _test(self) -> None:
         episodes = record_demonstrations(
             self.model,
-            self.env,
+            self._venv,
             self.n_episodes,
             seed=self.seed,
         )
