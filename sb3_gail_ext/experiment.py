@@ -146,7 +146,8 @@ def film_all(run: TrainingRun, model: Policy, say: Callable[[str], None]) -> Non
     if seeds:
         seed = seeds[0]
         acts = load_demonstrations(run.demonstrations)[0].acts
-        films["expert"] = lambda _, step: acts[step]
+        # Where it outlives the recording, the last action is held.
+        films["expert"] = lambda _, step: acts[min(step, len(acts) - 1)]
     else:
         say("no film of the expert: the file does not say from which seeds its episodes start")
     for name, act in films.items():

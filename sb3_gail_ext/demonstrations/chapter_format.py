@@ -150,13 +150,14 @@ def _check_shapes(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     n_episodes, n_steps = arrays["obs"].shape[:2]
     if n_episodes == 0 or n_steps == 0:
         raise DemonstrationError(f"{path}: array obs has shape {arrays['obs'].shape}: no steps")
+    expected = {
+        "obs": arrays["obs"].shape,
+        "rews": (n_episodes, n_steps),
+        "acs": (n_episodes, n_steps, *arrays["acs"].shape[2:]),
+        "final_obs": (n_episodes, *arrays["obs"].shape[2:]),
+    }
     for key, array in arrays.items():
-        expected: tuple[int, ...] = (n_episodes,)
-        if key in ("rews", "acs"):
-            expected = (n_episodes, n_steps)
-        elif key == "final_obs":
-            expected = (n_episodes, *arrays["obs"].shape[2:])
-        if array.shape[: len(expected)] != expected:
+        if array.shape != expected.get(key, (n_episodes,)):
             raise DemonstrationError(
                 f"{path}: array {key} has shape {array.shape}, but obs has "
                 f"{arrays['obs'].shape}: episodes and steps must agree"
@@ -174,6 +175,8 @@ def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _check_lengths(path: Path, lengths: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
+    if lengths.dtype.kind not in "iu":
+        raise DemonstrationError(f"{path}: array lengths has dtype {lengths.dtype}; use integers")
     needed = 1 if "final_obs" in arrays else 2
     n_steps = arrays["rews"].shape[1]
     for row, length in enumerate(lengths):

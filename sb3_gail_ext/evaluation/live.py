@@ -75,7 +75,6 @@ class ChapterFigureCallback(BaseCallback):
             self._test()
             self.logger.record("time/total_timesteps", self.num_timesteps)
             self.logger.dump(self.num_timesteps)  # no rollout follows that would
-            self.logger.dump(self.num_timesteps)  # SB3 writes nothing after the last rollout
         if isinstance(self.env, str):
             self._venv.close()
 

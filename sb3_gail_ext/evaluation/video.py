@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,19 +37,13 @@ def film_episode(
 
 
 def show_episode(env_id: str, act: Act, *, seed: int = 0, max_steps: int = 1000) -> float:
-    """Show an episode in the environment's own window, at its own speed.
+    """Show an episode in the environment's own window, which draws and paces itself.
 
     :returns: the return.
     :raises RuntimeError: if the environment has no window on this machine.
     """
     with _made(env_id, "human") as env:
-        frame = 1.0 / env.metadata["render_fps"]
-        return _play(env, act, seed, max_steps, lambda: _show(env, frame))
-
-
-def _show(env: gym.Env, seconds: float) -> None:
-    env.render()
-    time.sleep(seconds)
+        return _play(env, act, seed, max_steps, lambda: None)
 
 
 def _made(env_id: str, render_mode: str) -> gym.Env:

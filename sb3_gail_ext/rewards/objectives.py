@@ -48,7 +48,7 @@ def gradient_penalty(
         w = mix.reshape(n, *(1,) * (e.ndim - 1))
         points.append((w * e + (1 - w) * a).requires_grad_())
     grads = th.autograd.grad(logit(*points).sum(), points, create_graph=True, allow_unused=True)
-    squares = [g.flatten(1).square().sum(1) for g in grads if g is not None]
+    squares = [g.reshape(n, -1).square().sum(1) for g in grads if g is not None]
     # The small constant keeps the square root differentiable where the slope is zero.
     norm = (th.stack(squares).sum(0) + 1e-12).sqrt()
     return F.relu(norm - 1.0).square().mean()
