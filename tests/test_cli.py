@@ -1,0 +1,363 @@
+"""The command line, as a user meets it: what it writes, and how it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+from imitation.data.types import TrajectoryWithRew
+from stable_baselines3 import PPO
+
+from sb3_gail_ext import ChapterFigureCallback, experiment, load_demonstrations
+from sb3_gail_ext.cli.main import main
+from sb3_gail_ext.experts.cards import sha256, write_card
+
+HOPPER = "HopperMuJoCoEnv-v0"
+COMMANDS = (["train"], ["evaluate"], ["watch"], ["expert"], ["demos"], ["demos", "info"])
+Factory = Callable[..., TrajectoryWithRew]
+
+
+def run_as_user(*arguments: object) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("sb3-gail")
+    return subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+class Refused:
+    """Runs the command line, which must end in one line on stderr and write nothing."""
+
+    def __init__(self, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.out, self.capfd = out, capfd
+
+    def __call__(self, *arguments: object, words: str) -> None:
+        self.capfd.readouterr()
+        try:
+            status = main([str(a) for a in arguments])
+        except SystemExit as stop:  # argparse's own way
+            status = int(str(stop.code))
+        printed = self.capfd.readouterr()
+        assert status == 2
+        assert re.fullmatch(r"sb3-gail: .+\n", printed.err), printed.err
+        assert re.search(words, printed.err), printed.err
+        assert printed.out == ""
+        assert not self.out.exists()
+
+    def train(self, file: object, *arguments: object, words: str, env: str = HOPPER) -> None:
+        fixed = ["train", "--env", env, "--demos", file, "--out", self.out]
+        self(*fixed, "--steps", 100, "--no-progress", *arguments, words=words)
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Refused:
+    return Refused(tmp_path / "out", capfd)
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "policy.zip"
+    PPO("MlpPolicy", HOPPER, n_steps=8, batch_size=8, seed=0, device="cpu").save(path)
+    return path
+
+
+# --- Help --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_every_command_explains_itself(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: {' '.join(['sb3-gail', *command])} ")
+    if command in (["train"], ["evaluate"], ["watch"], ["expert"], ["demos", "info"]):
+        assert "examples:\n  sb3-gail " + " ".join(command) in text
+
+
+# --- Bad input ---------------------------------------------------------------------------------
+
+
+def damaged(file: Path, **arrays: Any) -> Path:
+    """The file with some arrays replaced; None removes one."""
+    with np.load(file) as npz:
+        content = {key: npz[key] for key in npz.files if key != "metadata"}
+    changed = {key: value for key, value in {**content, **arrays}.items() if value is not None}
+    np.savez(file, **changed)
+    return file
+
+
+def test_a_missing_file(refused: Refused, tmp_path: Path) -> None:
+    refused.train(tmp_path / "absent.npz", words=r"absent\.npz: no such file")
+
+
+def test_a_truncated_file(refused: Refused, hopper_file: Path) -> None:
+    hopper_file.write_bytes(hopper_file.read_bytes()[:2000])
+    refused.train(hopper_file, words=r"expert\.npz: not a readable \.npz .*truncated")
+
+
+def test_wrong_keys(refused: Refused, hopper_file: Path) -> None:
+    refused.train(damaged(hopper_file, acs=None), words=r"expert\.npz: no array acs; found")
+
+
+def test_nan(refused: Refused, hopper_file: Path) -> None:
+    with np.load(hopper_file) as npz:
+        obs = npz["obs"].copy()
+    obs[0, 3] = np.nan
+    refused.train(damaged(hopper_file, obs=obs), words="obs is not finite in episode 0, step 3")
+
+
+def test_actions_out_of_bounds(refused: Refused, hopper_file: Path) -> None:
+    with np.load(hopper_file) as npz:
+        acs = npz["acs"] * 3
+    refused.train(damaged(hopper_file, acs=acs), words="acts leave the action space")
+
+
+def test_observations_of_another_dimension(refused: Refused, hopper_file: Path) -> None:
+    refused.train(hopper_file, env="Walker2DMuJoCoEnv-v0", words=r"obs has shape \(11,\) per step")
+    refused(
+        "demos", "info", hopper_file, "--env", "CartPole-v1", words=r"\(11,\) .*\(4,\).*another"
+    )
+
+
+def test_an_unknown_environment(refused: Refused, hopper_file: Path, model_file: Path) -> None:
+    words = "cannot make environment Nope-v0"
+    refused.train(hopper_file, env="Nope-v0", words=words)
+    refused("evaluate", model_file, "--env", "Nope-v0", words=words)
+    refused("watch", model_file, "--env", "Nope-v0", words=words)
+    refused("expert", "--env", "Nope-v0", "--out", refused.out, words=words)
+    refused("demos", "info", hopper_file, "--env", "Nope-v0", words=words)
+
+
+@pytest.mark.parametrize("name", ["steps", "n-envs", "eval-episodes"])
+@pytest.mark.parametrize("value", [0, -5])
+def test_numbers_must_be_positive(
+    refused: Refused, hopper_file: Path, name: str, value: int
+) -> None:
+    refused.train(hopper_file, f"--{name}", value, words=f"--{name} is {value}; give a positive")
+
+
+def test_a_limit_too_large(refused: Refused, hopper_file: Path) -> None:
+    refused.train(hopper_file, "--limit", 4, words="limit is 4, but the file holds 3 episodes")
+    refused.train(hopper_file, "--limit", 0, words="limit is 0")
+    refused.train(hopper_file, "--subsample", 0, words="subsample is 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seed", "-1"], "--seed: -1 is not a number from 0"),
+        (["--seed", str(2**32)], "--seed"),
+        (["--steps", "many"], "--steps: invalid int value: 'many'"),
+        (["--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_arguments_that_cannot_be_read(
+    refused: Refused, hopper_file: Path, arguments: list[str], words: str
+) -> None:
+    refused.train(hopper_file, *arguments, words=words)
+
+
+def test_no_command_and_an_unknown_one(refused: Refused) -> None:
+    refused(words="COMMAND")
+    refused("fly", words="'fly'")
+    refused("train", "--env", HOPPER, words="--demos")
+
+
+def test_demonstrations_of_another_environment(refused: Refused, hopper_file: Path) -> None:
+    write_card(hopper_file, {"environment": "Hopper-v4"})
+    refused.train(hopper_file, words=f"recorded in Hopper-v4, not in {HOPPER}; use --env Hopper-v4")
+
+
+def test_a_card_of_another_file(refused: Refused, hopper_file: Path) -> None:
+    write_card(hopper_file, {"environment": HOPPER})
+    damaged(hopper_file)
+    refused.train(hopper_file, words="sha256 is not that of")
+    refused("demos", "info", hopper_file, words="sha256 is not that of")
+
+
+def test_a_wrong_model_file(
+    refused: Refused, hopper_file: Path, tmp_path: Path, model_file: Path
+) -> None:
+    for command in ("evaluate", "watch"):
+        absent = tmp_path / "absent.zip"
+        refused(command, absent, "--env", HOPPER, words=r"absent\.zip: no such file")
+        refused(command, hopper_file, "--env", HOPPER, words="neither a GAIL nor a PPO model")
+        refused(command, model_file, "--env", "CartPole-v1", words="was not trained on CartPole-v1")
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(model_file.read_bytes()[:1000])
+    refused("evaluate", cut, "--env", HOPPER, words="neither")
+    refused("evaluate", model_file, "--env", HOPPER, "--episodes", 0, words="--episodes is 0")
+    bad = damaged(hopper_file, rews=None)
+    refused("evaluate", model_file, "--env", HOPPER, "--demos", bad, words="no array rews")
+
+
+def test_a_film_that_cannot_be_written(refused: Refused, tmp_path: Path, model_file: Path) -> None:
+    refused(
+        *("watch", model_file, "--env", HOPPER, "--steps", 2, "--film", tmp_path / "x.txt"),
+        words=r"x\.txt .*film\.mp4",
+    )
+    assert not list(tmp_path.glob("*x.txt"))
+
+
+def test_no_window_without_a_display(
+    refused: Refused, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    refused("watch", model_file, "--env", HOPPER, words="no display for a window; add --film")
+
+
+def test_an_expert_that_cannot_be_made(refused: Refused) -> None:
+    expert = ["expert", "--env", HOPPER, "--out", refused.out]
+    refused(*expert, "--algo", "dqn", words="unknown algorithm 'dqn'; use one of")
+    refused(*expert, "--steps", -1, words="--steps is -1")
+    refused(*expert, "--episodes", 0, words="--episodes is 0")
+
+
+def test_the_installed_program_refuses_in_one_line_too(hopper_file: Path, tmp_path: Path) -> None:
+    """In a fresh process, where PyBullet would announce itself on stderr."""
+    out = tmp_path / "out"
+    bad = damaged(hopper_file, obs=None)
+    ended = run_as_user("train", "--env", HOPPER, "--demos", bad, "--out", out)
+    assert ended.returncode == 2
+    assert re.fullmatch(r"sb3-gail: .*expert\.npz: no array obs.*\n", ended.stderr)
+    assert ended.stdout == ""
+    assert not out.exists()
+
+
+def test_an_interrupt_is_no_traceback(
+    hopper_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run_training", interrupt)
+    assert main(["train", "--env", HOPPER, "--demos", str(hopper_file)]) == 130
+    assert capsys.readouterr().err == "sb3-gail: stopped\n"
+
+
+# --- Commands that work ------------------------------------------------------------------------
+
+
+def test_demos_info_says_what_is_in_the_file(
+    hopper_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_card(hopper_file, {"environment": HOPPER, "algorithm": "by hand"})
+    assert main(["demos", "info", str(hopper_file), "--env", HOPPER]) == 0
+    rows = dict(re.split(r"\s+", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["sha256"] == sha256(hopper_file)
+    assert rows["expert"] == "by hand"
+    assert rows["episodes"] == "3"
+    assert rows["transitions"] == "90"
+    assert rows["length"] == "mean 30.0, from 20 to 40"
+    assert rows["observation"] == "(11,) float32"
+    assert rows["action"] == "(3,) float32"
+    assert rows["fits"] == HOPPER
+
+
+def test_train_writes_everything_it_promises_and_evaluate_agrees(
+    hopper_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def few_tests(*args: Any, **kwargs: Any) -> ChapterFigureCallback:
+        return ChapterFigureCallback(*args, **{**kwargs, "every": 10**6, "n_episodes": 2})
+
+    monkeypatch.setattr(experiment, "ChapterFigureCallback", few_tests)
+    out = tmp_path / "new" / "run"
+    command = ["train", "--env", HOPPER, "--demos", str(hopper_file), "--out", str(out)]
+    small = ["--steps", "300", "--eval-episodes", "2", "--n-envs", "2", "--limit", "2"]
+    assert main([*command, *small, "--seed", "3", "--no-progress"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1].startswith("The imitator ")
+
+    summary = json.loads((out / "summary.json").read_text())
+    promised = (
+        "return_mean return_median return_std expert_return_mean normalized env_steps seconds"
+    )
+    assert {*promised.split(), "seed", "versions"} <= summary.keys()
+    assert summary["seed"] == 3
+    assert summary["n_episodes"] == 2
+    assert summary["env_steps"] >= 300
+    assert summary["n_demonstrations"] == 2
+    expert = np.mean([e.rews.sum() for e in load_demonstrations(hopper_file)])
+    assert summary["expert_return_mean"] == pytest.approx(expert, rel=1e-5)
+    assert "gymnasium" in summary["versions"]
+
+    assert {p.name for p in out.iterdir()} == {
+        *("config.json", "curves.png", "metrics.csv", "model.zip", "policy.zip"),
+        *("summary.json", "videos"),
+    }
+    assert {p.name for p in (out / "videos").iterdir()} == {
+        *("expert.mp4", "imitator.mp4", "random.mp4"),
+    }
+    for film in (out / "videos").iterdir():
+        assert imageio.get_reader(film).get_data(0).std() > 5
+    assert len(np.unique(imageio.imread(out / "curves.png").reshape(-1, 4), axis=0)) > 20
+    header, *rows = (out / "metrics.csv").read_text().splitlines()
+    assert "rollout/ep_rew_mean" in header
+    assert rows
+
+    scores = []
+    for name in ("model.zip", "policy.zip"):
+        evaluate = ["evaluate", str(out / name), "--env", HOPPER, "--episodes", "2", "--json"]
+        assert main(evaluate) == 0
+        scores.append(json.loads(capsys.readouterr().out))
+    assert scores[0] == scores[1]
+    assert scores[0]["return_mean"] == pytest.approx(summary["return_mean"])
+
+
+def test_evaluate_compares_with_the_expert_in_words(
+    hopper_file: Path, model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_card(
+        hopper_file,
+        {
+            "environment": HOPPER,
+            "evaluation": {"n_episodes": 3, "first_seed": 0, "returns": [100.0, 300.0, 500.0]},
+        },
+    )
+    evaluate = ["evaluate", str(model_file), "--env", HOPPER, "--demos", str(hopper_file)]
+    assert main([*evaluate, "--episodes", "2", "--seed", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("return over 2 episodes: mean ")
+    assert "the expert's 400" in lines[1]
+
+
+def test_stochastic_evaluation_differs(
+    model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = []
+    for extra in ([], ["--stochastic"]):
+        assert main(["evaluate", str(model_file), "--env", HOPPER, "--episodes", "2", *extra]) == 0
+        scores.append(capsys.readouterr().out)
+    assert scores[0] != scores[1]
+
+
+def test_watch_films(model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = tmp_path / "hop.mp4"
+    watch = ["watch", str(model_file), "--env", HOPPER, "--film", str(film), "--steps", "5"]
+    assert main(watch) == 0
+    assert re.fullmatch(r"filmed .*hop\.mp4, return -?\d+\.\d\n", capsys.readouterr().out)
+    assert sum(1 for _ in imageio.get_reader(film)) >= 5
+
+
+def test_expert_records_demonstrations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # checkpoints go under runs/
+    monkeypatch.setattr("sb3_gail_ext.experts.making.N_EVALUATION_EPISODES", 2)
+    expert = ["expert", "--env", "Pendulum-v1", "--algo", "sac", "--steps", "20"]
+    assert main([*expert, "--episodes", "1", "--no-progress"]) == 0
+    path = Path("expert_data/Pendulum-v1/deterministic.sac.Pendulum.0.00.npz")
+    assert str(path) in capsys.readouterr().out
+    assert len(load_demonstrations(path)) == 1
+    assert path.with_suffix(".card.json").is_file()
