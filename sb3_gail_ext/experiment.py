@@ -9,22 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import CSVOutputFormat, Logger
 
 from sb3_gail_ext.algorithms.gail import GAIL
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
-from sb3_gail_ext.demonstrations.recording import Policy, returns
-from sb3_gail_ext.evaluation.evaluate import evaluate, summarize
+from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions
+from sb3_gail_ext.demonstrations.files import load_demonstrations
+from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate, summarize
+from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
-from sb3_gail_ext.evaluation.video import Act, film_episode
-from sb3_gail_ext.experts.cards import package_versions, read_card
-
-EVALUATION_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     """Train GAIL, evaluate it, film it, and write everything into `run.folder`.
 
     Writes `model.zip` (everything), `policy.zip` (for SB3's own `PPO.load`), `metrics.csv`,
-    `curves.png`, `videos/*.mp4`, `config.json` and, last, `summary.json`.
+    `curves.png`, `config.json`, `summary.json` and `videos/*.mp4`.
 
     :param say: receives lines for people.
     :returns: the content of `summary.json`.
@@ -92,9 +86,9 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         "n_demonstrations": len(demonstrations),
         "versions": package_versions(),
     }
-    if run.videos:
-        film_all(run, model, say)
     _write_json(run.folder / "summary.json", summary)
+    if run.videos:
+        film_all(run.env_id, run.demonstrations, model, run.folder / "videos", say)
     return summary
 
 
@@ -109,63 +103,6 @@ def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> GAI
         device="cpu",
         **run.algorithm_kwargs,
     )
-
-
-def expert_returns(
-    demonstrations: Path, env_id: str, n_episodes: int, *, seed: int = EVALUATION_SEED
-) -> np.ndarray:
-    """The expert's returns: on the starts `seed, seed + 1, ...` if the data card knows them.
-
-    Without a card, or beyond what it knows, those of the demonstrations themselves, which may
-    have met easier starts.
-
-    :raises DemonstrationError: if the file or its card cannot be used for `env_id`.
-    """
-    card = read_card(demonstrations)
-    if card is not None and card.get("environment", env_id) != env_id:
-        raise DemonstrationError(
-            f"{demonstrations}: recorded in {card['environment']}, not in {env_id}; use "
-            f"--env {card['environment']}, or demonstrations of {env_id}"
-        )
-    evaluation = card.get("evaluation") if card is not None else None
-    if evaluation is not None:
-        first = seed - evaluation["first_seed"]
-        if first >= 0 and first + n_episodes <= evaluation["n_episodes"]:
-            return np.array(evaluation["returns"][first : first + n_episodes])
-    return returns(load_demonstrations(demonstrations))
-
-
-def film_all(run: TrainingRun, model: Policy, say: Callable[[str], None]) -> None:
-    """Film a random agent, the expert's recorded actions and the imitator, from one start."""
-    films: dict[str, Act] = {
-        "random": _random_actions(run),
-        "imitator": lambda obs, _: model.predict(obs, deterministic=True)[0],
-    }
-    seed = EVALUATION_SEED
-    seeds = load_metadata(run.demonstrations).get("seeds")
-    if seeds:
-        seed = seeds[0]
-        acts = load_demonstrations(run.demonstrations)[0].acts
-        # Where it outlives the recording, the last action is held.
-        films["expert"] = lambda _, step: acts[min(step, len(acts) - 1)]
-    else:
-        say("no film of the expert: the file does not say from which seeds its episodes start")
-    for name, act in films.items():
-        path = run.folder / "videos" / f"{name}.mp4"
-        try:
-            film_episode(run.env_id, act, path, seed=seed)
-        except RuntimeError as error:
-            say(f"no films: {error}")
-            return
-        say(f"filmed {path}")
-
-
-def _random_actions(run: TrainingRun) -> Act:
-    env = gym.make(run.env_id)
-    space = env.action_space
-    env.close()
-    space.seed(run.seed)
-    return lambda _, __: space.sample()
 
 
 def _metrics_logger(path: Path) -> Logger:

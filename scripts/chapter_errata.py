@@ -20,9 +20,8 @@ from stable_baselines3.common.env_util import make_vec_env
 
 import sb3_gail_ext as sg
 from sb3_gail_ext.chapter import CHAPTER_GENERATORS
+from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions
 from sb3_gail_ext.evaluation.plots import draw_returns, draw_rewards, save_figure
-from sb3_gail_ext.experiment import expert_returns
-from sb3_gail_ext.experts.cards import package_versions
 
 ENV_ID = "HopperMuJoCoEnv-v0"
 DEMONSTRATIONS = Path("expert_data") / ENV_ID / "deterministic.trpo.Hopper.0.00.npz"

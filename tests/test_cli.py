@@ -16,7 +16,7 @@ from stable_baselines3 import PPO
 
 from sb3_gail_ext import ChapterFigureCallback, experiment, load_demonstrations
 from sb3_gail_ext.cli.main import main
-from sb3_gail_ext.experts.cards import sha256, write_card
+from sb3_gail_ext.demonstrations.cards import sha256, write_card
 
 HOPPER = "HopperMuJoCoEnv-v0"
 COMMANDS = (["train"], ["evaluate"], ["watch"], ["expert"], ["demos"], ["demos", "info"])
@@ -216,7 +216,7 @@ def test_no_window_without_a_display(
 
 def test_an_expert_that_cannot_be_made(refused: Refused) -> None:
     expert = ["expert", "--env", HOPPER, "--out", refused.out]
-    refused(*expert, "--algo", "dqn", words="unknown algorithm 'dqn'; use one of")
+    refused(*expert, "--algo", "dqn", words="invalid choice: 'dqn'")
     refused(*expert, "--steps", -1, words="--steps is -1")
     refused(*expert, "--episodes", 0, words="--episodes is 0")
 

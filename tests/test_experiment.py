@@ -25,12 +25,21 @@ from sb3_gail_ext import (
     save_demonstrations,
 )
 from sb3_gail_ext import experiment as experiment_module
+from sb3_gail_ext.demonstrations.cards import (
+    card_path,
+    expert_returns,
+    package_versions,
+    read_card,
+    sha256,
+    write_card,
+)
+from sb3_gail_ext.evaluation import films as films_module
 from sb3_gail_ext.evaluation.evaluate import summarize, verdict
+from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
 from sb3_gail_ext.evaluation.video import film_episode
-from sb3_gail_ext.experiment import TrainingRun, expert_returns, film_all, run_training
+from sb3_gail_ext.experiment import TrainingRun, run_training
 from sb3_gail_ext.experts import making
-from sb3_gail_ext.experts.cards import card_path, package_versions, read_card, sha256, write_card
 from sb3_gail_ext.experts.making import make_expert, record_full_episodes
 from sb3_gail_ext.experts.training import best_checkpoint, train_expert
 
@@ -158,6 +167,18 @@ def test_a_film_shows_the_episode(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["hop.mp4"]
 
 
+def test_a_film_of_several_episodes_goes_on_after_a_fall(tmp_path: Path) -> None:
+    def fall(*_: Any) -> np.ndarray:
+        return np.ones(3)
+
+    one, many = tmp_path / "one.mp4", tmp_path / "many.mp4"
+    film_episode(HOPPER, fall, one, seed=1, max_steps=60)
+    film_episode(HOPPER, fall, many, seed=1, max_steps=60, n_episodes=20)
+    lengths = [sum(1 for _ in imageio.get_reader(path)) for path in (one, many)]
+    assert lengths[0] < 40
+    assert lengths[1] == 61
+
+
 def test_a_film_that_cannot_be_written_or_drawn_says_so(tmp_path: Path, line_env: Any) -> None:
     with pytest.raises(RuntimeError, match=r"film\.mp4"):
         film_episode(HOPPER, lambda *_: np.zeros(3), tmp_path / "hop.txt", max_steps=2)
@@ -171,13 +192,13 @@ def test_all_films_start_together_and_outlive_the_recording(
 ) -> None:
     filmed: dict[str, tuple[int, np.ndarray]] = {}
 
-    def film(env_id: str, act: Any, path: Path, *, seed: int, max_steps: int = 300) -> float:
-        filmed[path.stem] = seed, np.array([act(np.zeros(11), step) for step in range(max_steps)])
+    def film(env_id: str, act: Any, path: Path, *, seed: int, n_episodes: int) -> float:
+        filmed[path.stem] = seed, np.array([act(np.zeros(11), step) for step in range(300)])
         return 0.0
 
-    monkeypatch.setattr(experiment_module, "film_episode", film)
+    monkeypatch.setattr(films_module, "film_episode", film)
     model = PPO("MlpPolicy", HOPPER, n_steps=8, batch_size=8, device="cpu")
-    film_all(TrainingRun(HOPPER, hopper_file, tmp_path), model, lambda _: None)
+    film_all(HOPPER, hopper_file, model, tmp_path, lambda _: None)
     assert filmed.keys() == {"random", "imitator", "expert"}
     assert {seed for seed, _ in filmed.values()} == {5}
     recorded = load_demonstrations(hopper_file)[0].acts

@@ -32,11 +32,11 @@ def run_info(arguments: argparse.Namespace) -> None:
     import gymnasium as gym
     import numpy as np
 
+    from sb3_gail_ext.demonstrations.cards import read_card, sha256
     from sb3_gail_ext.demonstrations.checks import check_fits_spaces
     from sb3_gail_ext.demonstrations.files import load_demonstrations
     from sb3_gail_ext.demonstrations.recording import returns
     from sb3_gail_ext.demonstrations.sampling import array_obs, flatten
-    from sb3_gail_ext.experts.cards import read_card, sha256
 
     episodes = load_demonstrations(arguments.file)
     first = array_obs(episodes[0].obs)

@@ -34,9 +34,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from sb3_gail_ext.demonstrations.cards import expert_returns
     from sb3_gail_ext.demonstrations.files import load_demonstrations
     from sb3_gail_ext.evaluation.evaluate import evaluate, summarize, verdict
-    from sb3_gail_ext.experiment import expert_returns
 
     common.positive(arguments.episodes, "--episodes")
     common.check_env_id(arguments.env)

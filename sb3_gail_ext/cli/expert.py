@@ -24,7 +24,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         formatter_class=common.HelpFormatter,
     )
     common.add_env(parser)
-    parser.add_argument("--algo", default="trpo", help="trpo, tqc, sac or ppo")
+    parser.add_argument(
+        "--algo", default="trpo", choices=("trpo", "tqc", "sac", "ppo"), help="SB3 algorithm"
+    )
     parser.add_argument("--steps", type=int, default=1_000_000, help="environment steps")
     parser.add_argument("--episodes", type=int, default=25, help="full episodes to record")
     parser.add_argument("--out", type=Path, help="folder; default expert_data/<env id>")
@@ -40,18 +42,15 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("steps", "episodes"):
         common.positive(getattr(arguments, name), f"--{name}")
     common.one_thread()
-    try:
-        path = make_expert(
-            arguments.env,
-            arguments.algo,
-            arguments.steps,
-            seed=arguments.seed,
-            n_episodes=arguments.episodes,
-            folder=arguments.out or Path("expert_data") / arguments.env,
-            checkpoints_folder=Path("runs/experts") / f"{arguments.env}_{arguments.algo}",
-            progress_bar=not arguments.no_progress,
-            command=common.command_line(sys.argv[1:]),
-        )
-    except ValueError as error:
-        raise common.InputError(str(error)) from error
+    path = make_expert(
+        arguments.env,
+        arguments.algo,
+        arguments.steps,
+        seed=arguments.seed,
+        n_episodes=arguments.episodes,
+        folder=arguments.out or Path("expert_data") / arguments.env,
+        checkpoints_folder=Path("runs/experts") / f"{arguments.env}_{arguments.algo}",
+        progress_bar=not arguments.no_progress,
+        command=common.command_line(sys.argv[1:]),
+    )
     print(f"wrote {path} and its data card")

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
+from sb3_gail_ext.demonstrations.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
 OPTIONAL_KEYS = ("lengths", "final_obs", "terminal")
-_RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
 # What NumPy and zipfile raise for files that are cut, overwritten or no archive at all.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
@@ -45,11 +45,9 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
     arrays = _load_arrays(path)
-    _check_shapes(path, arrays)
+    check_shapes(path, arrays)
     lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
-    _check_lengths(path, lengths, arrays)
-    _check_finite(path, arrays, lengths)
-    _check_returns(path, arrays, lengths)
+    check_episodes(path, arrays, lengths)
     return [_trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
 
 
@@ -62,6 +60,8 @@ def write_chapter(
     """
     if not trajectories:
         raise DemonstrationError(f"{path}: there are no trajectories to write")
+    if not all(isinstance(t, TrajectoryWithRew) for t in trajectories):
+        raise DemonstrationError(f"{path}: trajectories without rewards; the format needs them")
     obs = [array_obs(t.obs) for t in trajectories]
     acts = [t.acts for t in trajectories]
     for name, episodes in (("obs", obs), ("acts", acts)):
@@ -79,8 +79,10 @@ def write_chapter(
         "lengths": np.array([len(t) for t in trajectories], dtype=np.int64),
         "final_obs": np.stack([episode[-1] for episode in obs]),
         "terminal": np.array([t.terminal for t in trajectories], dtype=bool),
-        "metadata": np.array(json.dumps(dict(metadata or {}), sort_keys=True)),
     }
+    check_shapes(path, arrays)
+    check_episodes(path, arrays, arrays["lengths"])  # what is written can be read
+    arrays["metadata"] = np.array(json.dumps(dict(metadata or {}), sort_keys=True))
     _write_atomically(path, arrays)
 
 
@@ -136,34 +138,6 @@ def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarr
     return array
 
 
-def _check_shapes(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    discrete = arrays["acs"].dtype.kind in "iu"  # one integer per step
-    n_dims = {"ep_rets": 1, "obs": 3, "rews": 2, "acs": 2 if discrete else 3}
-    for key, minimum in n_dims.items():
-        exact = key in ("ep_rets", "rews")
-        n = arrays[key].ndim
-        if n < minimum or (exact and n != minimum):
-            raise DemonstrationError(
-                f"{path}: array {key} has shape {arrays[key].shape}; expected {minimum} "
-                "dimensions, (episodes, steps, ...) as in the chapter"
-            )
-    n_episodes, n_steps = arrays["obs"].shape[:2]
-    if n_episodes == 0 or n_steps == 0:
-        raise DemonstrationError(f"{path}: array obs has shape {arrays['obs'].shape}: no steps")
-    expected = {
-        "obs": arrays["obs"].shape,
-        "rews": (n_episodes, n_steps),
-        "acs": (n_episodes, n_steps, *arrays["acs"].shape[2:]),
-        "final_obs": (n_episodes, *arrays["obs"].shape[2:]),
-    }
-    for key, array in arrays.items():
-        if array.shape != expected.get(key, (n_episodes,)):
-            raise DemonstrationError(
-                f"{path}: array {key} has shape {array.shape}, but obs has "
-                f"{arrays['obs'].shape}: episodes and steps must agree"
-            )
-
-
 def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Steps per episode, int64 of shape (N,), with all-zero (or all-NaN) rows at the end cut."""
     n_episodes, n_steps = arrays["rews"].shape
@@ -172,43 +146,6 @@ def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         flat = arrays[key].reshape(n_episodes, n_steps, -1)
         used |= ((flat != 0) & ~np.isnan(flat.astype(np.float64, copy=False))).any(axis=2)
     return np.where(used.any(axis=1), n_steps - np.argmax(used[:, ::-1], axis=1), 0)
-
-
-def _check_lengths(path: Path, lengths: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
-    if lengths.dtype.kind not in "iu":
-        raise DemonstrationError(f"{path}: array lengths has dtype {lengths.dtype}; use integers")
-    needed = 1 if "final_obs" in arrays else 2
-    n_steps = arrays["rews"].shape[1]
-    for row, length in enumerate(lengths):
-        if not needed <= length <= n_steps:
-            raise DemonstrationError(
-                f"{path}: episode {row} has {length} steps; between {needed} and {n_steps} can "
-                "be used: remove the episode from the file"
-            )
-
-
-def _check_finite(path: Path, arrays: Mapping[str, np.ndarray], lengths: np.ndarray) -> None:
-    for key in ("obs", "acs", "rews"):
-        for row, length in enumerate(lengths):
-            finite = np.isfinite(arrays[key][row, :length]).reshape(length, -1).all(axis=1)
-            if not finite.all():
-                raise DemonstrationError(
-                    f"{path}: array {key} is not finite in episode {row}, step "
-                    f"{int(np.argmin(finite))}; remove the episode or record it again"
-                )
-    if "final_obs" in arrays and not np.isfinite(arrays["final_obs"]).all():
-        raise DemonstrationError(f"{path}: array final_obs is not finite; record the file again")
-
-
-def _check_returns(path: Path, arrays: Mapping[str, np.ndarray], lengths: np.ndarray) -> None:
-    for row, length in enumerate(lengths):
-        stated = float(arrays["ep_rets"][row])
-        summed = float(arrays["rews"][row, :length].sum(dtype=np.float64))
-        if not abs(stated - summed) <= _RETURN_TOLERANCE * max(1.0, abs(summed)):
-            raise DemonstrationError(
-                f"{path}: ep_rets of episode {row} is {stated:.6g}, but its rews sum to "
-                f"{summed:.6g}; one of the two arrays belongs to another file"
-            )
 
 
 def _trajectory(arrays: Mapping[str, np.ndarray], row: int, length: int) -> TrajectoryWithRew:

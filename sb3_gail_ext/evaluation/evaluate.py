@@ -11,6 +11,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.demonstrations.recording import Policy, record_demonstrations, returns
 
+EVALUATION_SEED = 0  # experts and imitators are compared on the starts from here on
+
 
 def evaluate(
     model: Policy,

@@ -14,16 +14,28 @@ Act = Callable[[np.ndarray, int], np.ndarray]  # (observation, step) -> action
 
 
 def film_episode(
-    env_id: str, act: Act, path: Path, *, seed: int = 0, max_steps: int = 300
+    env_id: str,
+    act: Act,
+    path: Path,
+    *,
+    seed: int = 0,
+    max_steps: int = 300,
+    n_episodes: int = 1,
 ) -> float:
-    """Film from the start that `seed` gives until the episode or the film ends.
+    """Film from the start that `seed` gives until the episodes or the film end.
 
-    :returns: the return of what was filmed.
+    :param max_steps: of the whole film.
+    :param n_episodes: one after another.
+    :returns: the sum of the rewards in the film.
     :raises RuntimeError: if the environment cannot be drawn, or the film not be written.
     """
+    if path.suffix != ".mp4":
+        raise RuntimeError(f"{path}: films are written as .mp4; give a name like film.mp4")
     frames: list[np.ndarray] = []
     with _made(env_id, "rgb_array") as env:
-        total = _play(env, act, seed, max_steps, lambda: frames.append(np.asarray(env.render())))
+        total = _play(
+            env, act, seed, max_steps, n_episodes, lambda: frames.append(np.asarray(env.render()))
+        )
         fps = env.metadata["render_fps"]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
@@ -31,7 +43,7 @@ def film_episode(
         imageio.mimwrite(temporary, frames, fps=fps, macro_block_size=None)  # type: ignore[arg-type]
     except (OSError, ValueError) as error:
         temporary.unlink(missing_ok=True)
-        raise RuntimeError(f"cannot write {path} ({error}); give a name like film.mp4") from error
+        raise RuntimeError(f"cannot write {path}: {error}") from error
     temporary.replace(path)
     return total
 
@@ -43,7 +55,7 @@ def show_episode(env_id: str, act: Act, *, seed: int = 0, max_steps: int = 1000)
     :raises RuntimeError: if the environment has no window on this machine.
     """
     with _made(env_id, "human") as env:
-        return _play(env, act, seed, max_steps, lambda: None)
+        return _play(env, act, seed, max_steps, 1, lambda: None)
 
 
 def _made(env_id: str, render_mode: str) -> gym.Env:
@@ -55,16 +67,26 @@ def _made(env_id: str, render_mode: str) -> gym.Env:
         raise RuntimeError(f"{env_id} cannot be drawn on this machine: {error}") from error
 
 
-def _play(env: gym.Env, act: Act, seed: int, max_steps: int, draw: Callable[[], object]) -> float:
+def _play(
+    env: gym.Env,
+    act: Act,
+    seed: int,
+    max_steps: int,
+    n_episodes: int,
+    draw: Callable[[], object],
+) -> float:
     obs, _ = env.reset(seed=seed)
     _draw(env, draw)
-    total = 0.0
+    total, ended = 0.0, 0
     for step in range(max_steps):
         obs, reward, terminated, truncated, _ = env.step(act(obs, step))
         total += float(reward)
         _draw(env, draw)
-        if terminated or truncated:
+        ended += terminated or truncated
+        if ended == n_episodes:
             break
+        if terminated or truncated:
+            obs, _ = env.reset()
     return total
 
 

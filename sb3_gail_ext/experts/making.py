@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
+from sb3_gail_ext.demonstrations.cards import write_card
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import save_demonstrations
 from sb3_gail_ext.demonstrations.recording import returns
-from sb3_gail_ext.experts.cards import write_card
+from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
 from sb3_gail_ext.experts.training import EXPERT_SETTINGS, Checkpoint, best_checkpoint, train_expert
 
-EVALUATION_SEED = 0  # the starts that imitators are compared on
 RECORDING_SEED = 1_000  # the demonstrations start elsewhere
 N_EVALUATION_EPISODES = 100
 
@@ -89,7 +90,7 @@ def record_full_episodes(
 ) -> tuple[list[TrajectoryWithRew], list[int]]:
     """The first `n_episodes` that reach the time limit, and the seeds of their starts.
 
-    :raises ValueError: if fewer than one episode in `attempts` is full.
+    :raises DemonstrationError: if fewer than one episode in `attempts` is full.
     """
     kept: list[TrajectoryWithRew] = []
     seeds: list[int] = []
@@ -101,7 +102,7 @@ def record_full_episodes(
                 seeds.append(first + offset)
         if len(kept) == n_episodes:
             return kept, seeds
-    raise ValueError(
+    raise DemonstrationError(
         f"only {len(kept)} of {attempts * n_episodes} episodes of this expert reached the time "
         f"limit; train it for longer than {expert.steps} steps"
     )

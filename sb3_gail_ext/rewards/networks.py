@@ -53,7 +53,8 @@ class NormalizedRewardNet(RewardNet):
         self.act_centre: th.Tensor
         self.act_half_range: th.Tensor
         self.register_buffer("act_centre", th.as_tensor((high + low) / 2, dtype=th.float32))
-        self.register_buffer("act_half_range", th.as_tensor((high - low) / 2, dtype=th.float32))
+        half_range = np.where(high > low, (high - low) / 2, 1.0)  # a fixed action stays 0
+        self.register_buffer("act_half_range", th.as_tensor(half_range, dtype=th.float32))
 
     def fit_once(self, transitions: TransitionBatch) -> None:
         """Take mean and deviation per coordinate from observations (n, ...), the first time only.

@@ -8,7 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.files import load_demonstrations
+from sb3_gail_ext.demonstrations.recording import returns
 
 _PACKAGES = (
     "sb3_gail_ext",
@@ -58,6 +62,29 @@ def read_card(demonstrations: Path) -> dict[str, Any] | None:
             "changed: make both again, or delete the card"
         )
     return card
+
+
+def expert_returns(
+    demonstrations: Path, env_id: str, n_episodes: int, *, seed: int = 0
+) -> np.ndarray:
+    """The expert's returns: on the starts `seed, seed + 1, ...` if the data card knows them.
+
+    Without a card, or beyond what it knows, those of the demonstrations themselves, which may
+    have met easier starts.
+
+    :raises DemonstrationError: if the file or its card cannot be used for `env_id`.
+    """
+    card = read_card(demonstrations) or {}
+    if card.get("environment", env_id) != env_id:
+        raise DemonstrationError(
+            f"{demonstrations}: recorded in {card['environment']}, not in {env_id}; use "
+            f"--env {card['environment']}, or demonstrations of {env_id}"
+        )
+    evaluation = card.get("evaluation", {})
+    known, first = evaluation.get("returns", []), seed - evaluation.get("first_seed", 0)
+    if first >= 0 and first + n_episodes <= len(known):
+        return np.array(known[first : first + n_episodes], dtype=np.float64)
+    return returns(load_demonstrations(demonstrations))
 
 
 def sha256(path: Path) -> str:

@@ -1,0 +1,95 @@
+"""Are the arrays of a chapter file consistent with each other?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+
+_RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def check_shapes(path: Path, arrays: Arrays) -> None:
+    """Episodes and steps agree in all arrays, and there are some.
+
+    :raises DemonstrationError: likewise below.
+    """
+    discrete = arrays["acs"].dtype.kind in "iu"  # one integer per step
+    n_dims = {"ep_rets": 1, "obs": 3, "rews": 2, "acs": 2 if discrete else 3}
+    for key, minimum in n_dims.items():
+        exact = key in ("ep_rets", "rews")
+        n = arrays[key].ndim
+        if n < minimum or (exact and n != minimum):
+            raise DemonstrationError(
+                f"{path}: array {key} has shape {arrays[key].shape}; expected {minimum} "
+                "dimensions, (episodes, steps, ...) as in the chapter"
+            )
+    n_episodes, n_steps = arrays["obs"].shape[:2]
+    if n_episodes == 0 or n_steps == 0:
+        raise DemonstrationError(f"{path}: array obs has shape {arrays['obs'].shape}: no steps")
+    expected = {
+        "obs": arrays["obs"].shape,
+        "rews": (n_episodes, n_steps),
+        "acs": (n_episodes, n_steps, *arrays["acs"].shape[2:]),
+        "final_obs": (n_episodes, *arrays["obs"].shape[2:]),
+    }
+    for key, array in arrays.items():
+        if array.shape != expected.get(key, (n_episodes,)):
+            raise DemonstrationError(
+                f"{path}: array {key} has shape {array.shape}, but obs has "
+                f"{arrays['obs'].shape}: episodes and steps must agree"
+            )
+
+
+def check_episodes(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
+    """Every episode has steps, finite numbers and the return that `ep_rets` states.
+
+    :param lengths: steps of each episode, integers (N,).
+    """
+    _check_lengths(path, lengths, arrays)
+    _check_finite(path, arrays, lengths)
+    _check_returns(path, arrays, lengths)
+
+
+def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays) -> None:
+    if lengths.dtype.kind not in "iu":
+        raise DemonstrationError(f"{path}: array lengths has dtype {lengths.dtype}; use integers")
+    needed = 1 if "final_obs" in arrays else 2
+    n_steps = arrays["rews"].shape[1]
+    for row, length in enumerate(lengths):
+        if not needed <= length <= n_steps:
+            raise DemonstrationError(
+                f"{path}: episode {row} has {length} steps; between {needed} and {n_steps} can "
+                "be used: remove the episode from the file"
+            )
+
+
+def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
+    for key in ("obs", "acs", "rews"):
+        for row, length in enumerate(lengths):
+            finite = np.isfinite(arrays[key][row, :length]).reshape(length, -1).all(axis=1)
+            if not finite.all():
+                raise DemonstrationError(
+                    f"{path}: array {key} is not finite in episode {row}, step "
+                    f"{int(np.argmin(finite))}; remove the episode or record it again"
+                )
+    if "final_obs" in arrays and not np.isfinite(arrays["final_obs"]).all():
+        raise DemonstrationError(f"{path}: array final_obs is not finite; record the file again")
+
+
+def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
+    for row, length in enumerate(lengths):
+        stated = float(arrays["ep_rets"][row])
+        rewards = arrays["rews"][row, :length].astype(np.float64)
+        summed = float(rewards.sum())
+        # Relative to the sizes of the rewards, whose rounding errors do not cancel as they do.
+        if not abs(stated - summed) <= _RETURN_TOLERANCE * max(1.0, float(np.abs(rewards).sum())):
+            raise DemonstrationError(
+                f"{path}: ep_rets of episode {row} is {stated:.6g}, but its rews sum to "
+                f"{summed:.6g}; one of the two arrays belongs to another file"
+            )
