@@ -28,7 +28,7 @@ experts: $(INSTALLED)
 	$(BIN)/sb3-gail expert --env Hopper-v4 --algo trpo --steps 700000
 
 errata: $(INSTALLED)
-	$(BIN)/python scripts/chapter_errata.py
+	$(BIN)/python scripts/chapter_errata.py --seeds 0 1 2 --steps 200000
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -14,11 +14,17 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import CSVOutputFormat, Logger
 
 from sb3_gail_ext.algorithms.gail import GAIL
+from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions
+from sb3_gail_ext.demonstrations.checks import check_fits_spaces
 from sb3_gail_ext.demonstrations.files import load_demonstrations
+from sb3_gail_ext.demonstrations.sampling import flatten
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate, summarize
 from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
+
+_N_TESTS = 20
+_MIN_STEPS_BETWEEN_TESTS = 2_048
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,8 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
     )
     whole_episodes = load_demonstrations(run.demonstrations)
-    expert_mean = float(
-        expert_returns(run.demonstrations, run.env_id, run.n_evaluation_episodes).mean()
-    )
+    expert = expert_returns(run.demonstrations, run.env_id, run.n_evaluation_episodes)
+    expert_mean = float(expert.returns.mean())
     model = make_model(run, demonstrations)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
@@ -64,7 +69,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         run.env_id,
         whole_episodes[0],
         run.folder / "curves.png",
-        every=max(run.total_timesteps // 20, 1),
+        every=max(run.total_timesteps // _N_TESTS, _MIN_STEPS_BETWEEN_TESTS),
         expert_return=expert_mean,
         title=f"GAIL on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
     )
@@ -78,7 +83,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     say(f"evaluating {run.n_evaluation_episodes} episodes")
     agent_returns = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
     summary = {
-        **summarize(agent_returns, expert_mean),
+        **summarize(agent_returns, expert_mean, same_starts=expert.same_starts),
         "env_steps": model.num_timesteps,
         "seconds": round(seconds, 1),
         "seed": run.seed,
@@ -95,6 +100,12 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
 def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> GAIL:
     """GAIL on `run.n_envs` seeded environments."""
     venv = make_vec_env(run.env_id, n_envs=run.n_envs, seed=run.seed)
+    check_fits_spaces(
+        flatten(demonstrations),
+        venv.observation_space,
+        venv.action_space,
+        str(run.demonstrations),
+    )
     return GAIL(
         "MlpPolicy",
         venv,
@@ -110,7 +121,5 @@ def _metrics_logger(path: Path) -> Logger:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """A reader never sees half of it."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(content, indent=1, default=str) + "\n")
-    temporary.replace(path)
+    with atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, default=str) + "\n")

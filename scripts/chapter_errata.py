@@ -17,6 +17,7 @@ import numpy as np
 import torch as th
 from matplotlib.figure import Figure
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.utils import set_random_seed
 
 import sb3_gail_ext as sg
 from sb3_gail_ext.chapter import CHAPTER_GENERATORS
@@ -34,6 +35,7 @@ def make_model(variant, seed):
         venv = make_vec_env(ENV_ID, n_envs=8, seed=seed)
         return sg.GAIL("MlpPolicy", venv, DEMONSTRATIONS, seed=seed, device="cpu")
     venv = make_vec_env(ENV_ID, n_envs=1, seed=seed)
+    set_random_seed(seed)  # the discriminator is made before SB3 seeds anything
     name = "printed" if variant == "as printed" else "corrected"
     trainer = sg.adversarial(CHAPTER_GENERATORS[name])
     return trainer(
@@ -92,7 +94,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("docs"))
     arguments = parser.parse_args()
     th.set_num_threads(1)
-    expert_return = float(expert_returns(DEMONSTRATIONS, ENV_ID, 100).mean())
+    expert_return = float(expert_returns(DEMONSTRATIONS, ENV_ID, 100).returns.mean())
     runs = []
     for seed in arguments.seeds:
         for variant in VARIANTS:

@@ -202,7 +202,7 @@ def test_a_wrong_model_file(
 def test_a_film_that_cannot_be_written(refused: Refused, tmp_path: Path, model_file: Path) -> None:
     refused(
         *("watch", model_file, "--env", HOPPER, "--steps", 2, "--film", tmp_path / "x.txt"),
-        words=r"x\.txt .*film\.mp4",
+        words=r"x\.txt: .*film\.mp4",
     )
     assert not list(tmp_path.glob("*x.txt"))
 

@@ -696,3 +696,46 @@ def test_an_id_is_enough_and_sampled_actions_differ() -> None:
     for left, right in zip(mode, again, strict=True):
         assert_same(left, right)
     assert [e.acts.tolist() for e in mode] != [e.acts.tolist() for e in sampled]
+
+
+def test_the_models_own_normalization_serves_it_in_a_plain_environment(line_env: Any) -> None:
+    venv = VecNormalize(DummyVecEnv([line_env]))
+    model = PPO("MlpPolicy", venv, n_steps=32, batch_size=32, seed=0, device="cpu").learn(64)
+    explicit = VecNormalize(DummyVecEnv([line_env]), training=False, norm_reward=False)
+    explicit.obs_rms = venv.obs_rms
+    plain = record_demonstrations(model, line_env(), 2)
+    for left, right in zip(plain, record_demonstrations(model, explicit, 2), strict=True):
+        assert_same(left, right)
+    assert venv.training
+
+
+class Counter:
+    """A recurrent policy: its action is the number of steps since its episode began."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, **_: Any
+    ) -> tuple[np.ndarray, Any]:
+        state = np.zeros(len(observation)) if state is None else state
+        state = np.where(episode_start, 0.0, state + 1.0)
+        return (state[:, None] / 10).astype(np.float32), state
+
+
+def test_a_recurrent_policy_keeps_its_state_within_an_episode(line_env: Any) -> None:
+    episodes = record_demonstrations(Counter(), DummyVecEnv([line_env, line_env]), 4)
+    for episode in episodes:
+        np.testing.assert_allclose(episode.acts[:, 0], np.arange(len(episode)) / 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["(10000000000, 1000, 11)", "(100000000000000000000, 9, 9)"])
+def test_a_header_that_asks_for_too_much_is_refused(tmp_path: Path, shape: str) -> None:
+    path = write(tmp_path / "huge.npz", chapter_arrays())
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + ", }"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    with zipfile.ZipFile(path) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    size = len(header).to_bytes(2, "little")
+    members["obs.npy"] = b"\x93NUMPY\x01\x00" + size + header.encode() + bytes(64)
+    with zipfile.ZipFile(path, "w") as new:
+        for name, content in members.items():
+            new.writestr(name, content)
+    refused(path, "obs")

@@ -142,7 +142,7 @@ def test_the_figure_callback_tests_logs_and_redraws(
     memory = Memory()
     model.set_logger(Logger(None, [memory]))
     model.learn(80, callback=callback)
-    assert callback.steps == [1, 30, 60, 80]
+    assert callback.steps == [1, 31, 61, 80]
     assert_is_drawn(path)
     # The last test is that of the trained policy, and is logged although no rollout follows.
     final = evaluate(model, line_env(), 2, seed=callback.seed).mean()
@@ -224,7 +224,17 @@ def test_a_card_belongs_to_its_file(hopper_file: Path) -> None:
         read_card(hopper_file)
 
 
-@pytest.mark.parametrize("text", ["not json", "{}", "[1]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not json",
+        "{}",
+        "[1]",
+        '{"sha256": "0", "evaluation": "abc"}',
+        '{"sha256": "0", "evaluation": {"first_seed": 0, "returns": ["a"]}}',
+        '{"sha256": "0", "evaluation": {"returns": [1]}}',
+    ],
+)
 def test_a_damaged_card_is_named(hopper_file: Path, text: str) -> None:
     card_path(hopper_file).write_text(text)
     with pytest.raises(DemonstrationError, match=r"card\.json: not a data card"):
@@ -237,15 +247,41 @@ def test_package_versions_are_the_installed_ones() -> None:
 
 def test_expert_returns_are_those_of_the_same_starts(hopper_file: Path) -> None:
     own = [e.rews.sum() for e in load_demonstrations(hopper_file)]
-    np.testing.assert_allclose(expert_returns(hopper_file, HOPPER, 2), own, rtol=1e-5)
+
+    def fall_back(n_episodes: int, seed: int = 0) -> None:
+        expert = expert_returns(hopper_file, HOPPER, n_episodes, seed=seed)
+        np.testing.assert_allclose(expert.returns, own, rtol=1e-5)
+        assert not expert.same_starts
+
+    fall_back(2)
     evaluation = {"n_episodes": 4, "first_seed": 0, "returns": [10.0, 20.0, 30.0, 40.0]}
     write_card(hopper_file, {"environment": HOPPER, "evaluation": evaluation})
-    assert expert_returns(hopper_file, HOPPER, 2).tolist() == [10.0, 20.0]
-    assert expert_returns(hopper_file, HOPPER, 2, seed=2).tolist() == [30.0, 40.0]
-    np.testing.assert_allclose(expert_returns(hopper_file, HOPPER, 5), own, rtol=1e-5)
-    np.testing.assert_allclose(expert_returns(hopper_file, HOPPER, 2, seed=3), own, rtol=1e-5)
+    first = expert_returns(hopper_file, HOPPER, 2)
+    assert first.same_starts
+    assert first.returns.tolist() == [10.0, 20.0]
+    assert expert_returns(hopper_file, HOPPER, 2, seed=2).returns.tolist() == [30.0, 40.0]
+    fall_back(5)
+    fall_back(2, seed=3)
     with pytest.raises(DemonstrationError, match=f"recorded in {HOPPER}, not in Hopper-v4"):
         expert_returns(hopper_file, "Hopper-v4", 2)
+
+
+def test_a_file_without_a_card_still_knows_its_environment(
+    tmp_path: Path, make_trajectory: Factory
+) -> None:
+    path = tmp_path / "expert.npz"
+    episode = make_trajectory(9, obs_dim=11, act_dim=3)
+    save_demonstrations(path, [episode], metadata={"env_id": "Hopper-v4"})
+    with pytest.raises(DemonstrationError, match=f"recorded in Hopper-v4, not in {HOPPER}"):
+        expert_returns(path, HOPPER, 1)
+    with pytest.warns(UserWarning, match=f"recorded in Hopper-v4, not in {HOPPER}"):
+        GAIL("MlpPolicy", HOPPER, path, n_steps=64)
+
+
+def test_the_verdict_says_when_the_expert_met_other_starts() -> None:
+    scores = np.array([90.0, 110.0])
+    assert "other starts" not in verdict(summarize(scores, 100.0))
+    assert "other starts" in verdict(summarize(scores, 100.0, same_starts=False))
 
 
 def test_an_expert_is_made_with_a_card_that_tells_how(
@@ -280,7 +316,7 @@ def test_an_expert_is_made_with_a_card_that_tells_how(
     assert len(card["evaluation"]["returns"]) == card["evaluation"]["n_episodes"] == 6
     assert card["evaluation"]["share_terminated"] == 0.0
     # The card's returns are what evaluating the checkpoint gives.
-    assert expert_returns(path, "Pendulum-v1", 6).mean() == pytest.approx(
+    assert expert_returns(path, "Pendulum-v1", 6).returns.mean() == pytest.approx(
         card["evaluation"]["return_mean"], abs=0.01
     )
 

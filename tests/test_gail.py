@@ -13,12 +13,13 @@ import torch as th
 from imitation.data.rollout import flatten_trajectories
 from imitation.data.types import TrajectoryWithRew
 from imitation.rewards.reward_nets import BasicRewardNet
-from sb3_contrib import TRPO
+from sb3_contrib import TRPO, MaskablePPO
 from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.save_util import load_from_zip_file
 
 from sb3_gail_ext import (
     GAIL,
@@ -312,7 +313,7 @@ PLAIN_LOAD = """
 import sys
 sys.modules["sb3_gail_ext"] = None  # importing it, even from a pickle, now fails
 import numpy as np
-from sb3_contrib import TRPO
+from sb3_contrib import TRPO, MaskablePPO
 from stable_baselines3 import PPO
 for name, algorithm in (("clip", PPO), ("rate", PPO), ("trpo", TRPO)):
     model = algorithm.load(name + ".zip", device="cpu")
@@ -482,3 +483,30 @@ def test_other_generators_are_refused_in_one_line(wrong: Any) -> None:
     with pytest.raises(TypeError, match="not an on-policy SB3 algorithm") as caught:
         adversarial(wrong)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("generator", "words"),
+    [(GAIL, "adversarial already"), (MaskablePPO, "takes no rollout_buffer_class")],
+)
+def test_generators_that_cannot_be_relabelled_are_refused(generator: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        adversarial(generator)
+
+
+def test_observations_that_are_no_array_are_refused() -> None:
+    env = gym.Env()
+    env.observation_space = gym.spaces.Dict({"x": gym.spaces.Box(-1.0, 1.0, (2,), np.float32)})
+    env.action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    with pytest.raises(ValueError, match="cannot imitate with observations of type Dict"):
+        GAIL("MultiInputPolicy", env, **SMALL)
+
+
+def test_an_exported_policy_holds_nothing_but_ppos_own(
+    tmp_path: Path, pendulum_expert: Any
+) -> None:
+    model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, **SMALL)
+    model.export_policy(tmp_path / "policy.zip")
+    data, _, _ = load_from_zip_file(tmp_path / "policy.zip")
+    assert data is not None
+    assert data.keys() <= vars(PPO("MlpPolicy", "Pendulum-v1")).keys()

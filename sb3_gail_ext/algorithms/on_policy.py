@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,9 +19,9 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from sb3_gail_ext.buffers.recorder import RolloutRecorder
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
-from sb3_gail_ext.demonstrations.checks import check_fits_spaces
+from sb3_gail_ext.demonstrations.checks import check_fits_spaces, check_supported_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.files import load_demonstrations
+from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
 from sb3_gail_ext.rewards.discriminator import Discriminator
 from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_net
@@ -51,6 +53,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
     :param normalize_inputs: scale observations by the demonstrations' mean and deviation.
     :param generator_kwargs: the SB3 algorithm's own arguments.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
+    :raises ValueError: if its observations are no array or its actions neither Box nor Discrete.
     """
 
     rollout_buffer: RelabelledRolloutBuffer
@@ -104,12 +107,20 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         source = "demonstrations"
         if isinstance(demonstrations, str | Path):
             source = str(demonstrations)
+            self._warn_if_recorded_elsewhere(demonstrations)
             demonstrations = load_demonstrations(demonstrations)
         expert = flatten(demonstrations)
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
         self.expert = expert
         if self.normalize_inputs:
             self.discriminator.net.fit_once(expert)
+
+    def _warn_if_recorded_elsewhere(self, path: str | Path) -> None:
+        # The chapter's own trap: MuJoCo's hops in PyBullet's physics, where they fall.
+        spec = self.env.get_attr("spec")[0] if self.env is not None else None
+        recorded_in = load_metadata(path).get("env_id")
+        if spec is not None and recorded_in not in (None, spec.id):
+            warnings.warn(f"{path}: recorded in {recorded_in}, not in {spec.id}", stacklevel=3)
 
     def train(self) -> None:
         """One round of GAIL's Algorithm 1 (Ho & Ermon, 2016) on the rollout just collected."""
@@ -121,7 +132,8 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
     def export_policy(self, path: str | Path) -> None:
         """Save the generator alone, as a file that its own class opens, e.g. `PPO.load(path)`.
 
-        Nothing in the file needs this package: a schedule is replaced by its initial value.
+        Nothing in the file needs this package, unless the policy's class is ours: a schedule is
+        replaced by its initial value.
         """
         excluded = {*self._excluded_save_params(), *_OWN_ATTRIBUTES}
         data = {name: value for name, value in vars(self).items() if name not in excluded}
@@ -158,6 +170,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
     # How SB3 is extended.
 
     def _setup_model(self) -> None:
+        check_supported_spaces(self.observation_space, self.action_space)
         super()._setup_model()
         net = self.reward_net
         if net is None:
@@ -199,33 +212,27 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 
 # What a plain generator does not have, or builds for itself.
-_OWN_ATTRIBUTES = (
-    "reward_net",
-    "reward_net_kwargs",
-    "reward_form",
-    "n_discriminator_updates",
-    "discriminator_batch_size",
-    "discriminator_learning_rate",
-    "gradient_penalty",
-    "entropy_bonus",
-    "discriminator_weight_decay",
-    "normalize_inputs",
-    "discriminator",
-    "expert",
-    "_rng",
-    "rollout_buffer_class",
-    "lr_schedule",
-)
+_OWN_ATTRIBUTES = {
+    *inspect.signature(AdversarialOnPolicy.__init__).parameters,
+    *("discriminator", "expert", "_rng", "rollout_buffer_class", "lr_schedule"),
+}
 
 
 @cache
 def adversarial(generator: type[OnPolicyAlgorithm]) -> type[AdversarialOnPolicy]:
-    """The class that imitates with `generator`, an on-policy SB3 algorithm class.
+    """The class that imitates with `generator`: PPO, A2C, sb3-contrib's TRPO or a subclass.
 
     >>> from sb3_contrib import TRPO
     >>> GAILWithTRPO = adversarial(TRPO)
     """
     if not (isinstance(generator, type) and issubclass(generator, OnPolicyAlgorithm)):
         raise TypeError(f"{generator!r} is not an on-policy SB3 algorithm class, like PPO or TRPO")
+    if issubclass(generator, AdversarialOnPolicy):
+        raise TypeError(f"{generator.__name__} is adversarial already; use it as it is")
+    if "rollout_buffer_class" not in inspect.signature(generator.__init__).parameters:
+        raise TypeError(
+            f"{generator.__name__} takes no rollout_buffer_class, through which its rewards are "
+            "relabelled; use PPO, A2C or TRPO"
+        )
     name = f"Adversarial{generator.__name__}"
     return type(name, (AdversarialOnPolicy, generator), {"__module__": __name__})

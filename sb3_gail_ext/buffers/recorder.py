@@ -20,12 +20,13 @@ class RolloutRecorder(BaseCallback):
     """
 
     def _on_rollout_start(self) -> None:
-        self._obs = self._as_env_sees(self.model._last_obs)
+        self._normalize = self.model.get_vec_normalize_env()
+        self._obs = self._as_env_gave(self.model._last_obs)
 
     def _on_step(self) -> bool:
         step = self.locals
         buffer: RelabelledRolloutBuffer = step["rollout_buffer"]
-        next_start = self._as_env_sees(step["new_obs"])
+        next_start = self._as_env_gave(step["new_obs"])
         buffer.record(
             self._obs,
             step["clipped_actions"],
@@ -36,16 +37,20 @@ class RolloutRecorder(BaseCallback):
         step["rewards"][:] = 0.0
         return True
 
-    def _as_env_sees(self, obs: Any) -> np.ndarray:
-        """Undo VecNormalize: the demonstrations are not normalised either."""
-        normalize = self.model.get_vec_normalize_env()
-        return np.asarray(obs if normalize is None else normalize.unnormalize_obs(obs))
+    def _as_env_gave(self, latest_obs: Any) -> np.ndarray:
+        """Without VecNormalize, which the demonstrations have not passed through either."""
+        original = self._normalize.get_original_obs() if self._normalize else latest_obs
+        return np.array(original)
 
     def _next_obs(self, next_start: np.ndarray, dones: np.ndarray, infos: list[dict]) -> np.ndarray:
-        """After `done` the next row is the reset observation; the true one is in the info."""
+        """After `done` the next row is the reset observation; the true one is in the info.
+
+        There VecNormalize keeps it normalised only: clipped coordinates come back clipped.
+        """
         next_obs = next_start.copy()
         for env in np.flatnonzero(dones):
-            next_obs[env] = self._as_env_sees(infos[env]["terminal_observation"])
+            final = infos[env]["terminal_observation"]
+            next_obs[env] = self._normalize.unnormalize_obs(final) if self._normalize else final
         return next_obs
 
 

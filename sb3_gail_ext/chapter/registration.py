@@ -43,7 +43,7 @@ def _algorithms_with_aliases() -> list[type[BaseAlgorithm]]:
     """The on-policy algorithms that accept the policy; subclasses share their dictionaries."""
     try:
         from sb3_contrib import TRPO
-    except ImportError:  # an extra
+    except ImportError:
         return [PPO, A2C]
     return [PPO, A2C, TRPO]
 

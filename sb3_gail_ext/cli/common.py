@@ -17,6 +17,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 
 import sb3_gail_ext  # registers the environments  # noqa: F401
 from sb3_gail_ext.algorithms.gail import GAIL
+from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 
 
@@ -79,6 +80,26 @@ def check_same_spaces(model: BaseAlgorithm, env_id: str) -> None:
         raise InputError(f"this model was not trained on {env_id}: {error}") from error
     finally:
         env.close()
+
+
+def check_imitable(env_id: str) -> None:
+    """:raises InputError: if GAIL cannot handle the environment's spaces."""
+    env = gym.make(env_id)
+    try:
+        check_supported_spaces(env.observation_space, env.action_space)
+    except ValueError as error:
+        raise InputError(f"{env_id}: {error}") from error
+    finally:
+        env.close()
+
+
+def check_folder(path: Path) -> None:
+    """:raises InputError: before any work, if results could not be written into `path`."""
+    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise InputError(f"{existing} is not a folder; give another --out")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"no permission to write into {existing}; give another --out")
 
 
 def positive(value: int, name: str) -> None:

@@ -35,7 +35,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.demonstrations.cards import expert_returns
-    from sb3_gail_ext.demonstrations.files import load_demonstrations
     from sb3_gail_ext.evaluation.evaluate import evaluate, summarize, verdict
 
     common.positive(arguments.episodes, "--episodes")
@@ -43,13 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
     common.one_thread()
     model = common.load_model(arguments.model)
     common.check_same_spaces(model, arguments.env)
-    expert_mean = None
-    if arguments.demos is not None:
-        load_demonstrations(arguments.demos)  # refuse a bad file before minutes of evaluation
-        expert_mean = float(
-            expert_returns(
-                arguments.demos, arguments.env, arguments.episodes, seed=arguments.seed
-            ).mean()
+    expert = None
+    if arguments.demos is not None:  # read first: a bad file need not wait for the episodes
+        expert = expert_returns(
+            arguments.demos, arguments.env, arguments.episodes, seed=arguments.seed
         )
     agent_returns = evaluate(
         model,
@@ -58,7 +54,11 @@ def run(arguments: argparse.Namespace) -> None:
         deterministic=not arguments.stochastic,
         seed=arguments.seed,
     )
-    summary = summarize(agent_returns, expert_mean)
+    summary = summarize(agent_returns)
+    if expert is not None:
+        summary = summarize(
+            agent_returns, float(expert.returns.mean()), same_starts=expert.same_starts
+        )
     if arguments.json:
         print(json.dumps(summary, indent=1))
         return
@@ -66,5 +66,5 @@ def run(arguments: argparse.Namespace) -> None:
         f"return over {arguments.episodes} episodes: mean {summary['return_mean']:.1f}, median "
         f"{summary['return_median']:.1f}, standard deviation {summary['return_std']:.1f}"
     )
-    if expert_mean is not None:
+    if expert is not None:
         print(verdict(summary))

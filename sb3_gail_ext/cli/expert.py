@@ -37,20 +37,27 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.experts.making import make_expert
+    from sb3_gail_ext.experts.training import ExpertError
 
     common.check_env_id(arguments.env)
     for name in ("steps", "episodes"):
         common.positive(getattr(arguments, name), f"--{name}")
+    folder = arguments.out or Path("expert_data") / arguments.env
+    common.check_folder(folder)
     common.one_thread()
-    path = make_expert(
-        arguments.env,
-        arguments.algo,
-        arguments.steps,
-        seed=arguments.seed,
-        n_episodes=arguments.episodes,
-        folder=arguments.out or Path("expert_data") / arguments.env,
-        checkpoints_folder=Path("runs/experts") / f"{arguments.env}_{arguments.algo}",
-        progress_bar=not arguments.no_progress,
-        command=common.command_line(sys.argv[1:]),
-    )
+    name = f"{arguments.env}_{arguments.algo}_{arguments.seed}"
+    try:
+        path = make_expert(
+            arguments.env,
+            arguments.algo,
+            arguments.steps,
+            seed=arguments.seed,
+            n_episodes=arguments.episodes,
+            folder=folder,
+            checkpoints_folder=Path("runs/experts") / name,
+            progress_bar=not arguments.no_progress,
+            command=common.command_line(sys.argv[1:]),
+        )
+    except ExpertError as error:
+        raise common.InputError(str(error)) from error
     print(f"wrote {path} and its data card")

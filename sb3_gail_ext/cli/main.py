@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split())
         print(f"sb3-gail: {message}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a file in the place of a folder
+        print(f"sb3-gail: {error.filename or 'file system'}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("sb3-gail: stopped", file=sys.stderr)
         return 130

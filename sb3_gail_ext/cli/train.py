@@ -45,8 +45,10 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("steps", "n_envs", "eval_episodes"):
         common.positive(getattr(arguments, name), f"--{name.replace('_', '-')}")
     common.check_env_id(arguments.env)
-    common.one_thread()
+    common.check_imitable(arguments.env)
     folder = arguments.out or Path("runs") / f"gail_{arguments.env}_{arguments.seed}"
+    common.check_folder(folder)
+    common.one_thread()
     summary = run_training(
         TrainingRun(
             env_id=arguments.env,

@@ -6,12 +6,13 @@ import hashlib
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.files import load_demonstrations
+from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
 from sb3_gail_ext.demonstrations.recording import returns
 
 _PACKAGES = (
@@ -40,7 +41,8 @@ def write_card(demonstrations: Path, facts: dict[str, Any]) -> None:
         **facts,
         "versions": package_versions(),
     }
-    card_path(demonstrations).write_text(json.dumps(card, indent=1) + "\n")
+    with atomically(card_path(demonstrations)) as temporary:
+        temporary.write_text(json.dumps(card, indent=1) + "\n")
 
 
 def read_card(demonstrations: Path) -> dict[str, Any] | None:
@@ -54,7 +56,10 @@ def read_card(demonstrations: Path) -> dict[str, Any] | None:
     try:
         card: dict[str, Any] = json.loads(path.read_text())
         stated = card["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+        if "evaluation" in card:
+            np.array(card["evaluation"]["returns"], dtype=np.float64).reshape(-1)
+            int(card["evaluation"]["first_seed"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DemonstrationError(f"{path}: not a data card ({error}); delete it") from error
     if stated != sha256(demonstrations):
         raise DemonstrationError(
@@ -64,27 +69,37 @@ def read_card(demonstrations: Path) -> dict[str, Any] | None:
     return card
 
 
+class ExpertReturns(NamedTuple):
+    """Returns of an expert, and whether they are from the starts that were asked for."""
+
+    returns: np.ndarray  # (n,)
+    same_starts: bool
+
+
 def expert_returns(
     demonstrations: Path, env_id: str, n_episodes: int, *, seed: int = 0
-) -> np.ndarray:
+) -> ExpertReturns:
     """The expert's returns: on the starts `seed, seed + 1, ...` if the data card knows them.
 
     Without a card, or beyond what it knows, those of the demonstrations themselves, which may
-    have met easier starts.
+    have met easier starts: on the PyBullet Hopper only survivors are recorded.
 
     :raises DemonstrationError: if the file or its card cannot be used for `env_id`.
     """
     card = read_card(demonstrations) or {}
-    if card.get("environment", env_id) != env_id:
+    recorded_in = card.get("environment") or load_metadata(demonstrations).get("env_id", env_id)
+    if recorded_in != env_id:
         raise DemonstrationError(
-            f"{demonstrations}: recorded in {card['environment']}, not in {env_id}; use "
-            f"--env {card['environment']}, or demonstrations of {env_id}"
+            f"{demonstrations}: recorded in {recorded_in}, not in {env_id}; use --env "
+            f"{recorded_in}, or demonstrations of {env_id}"
         )
-    evaluation = card.get("evaluation", {})
-    known, first = evaluation.get("returns", []), seed - evaluation.get("first_seed", 0)
-    if first >= 0 and first + n_episodes <= len(known):
-        return np.array(known[first : first + n_episodes], dtype=np.float64)
-    return returns(load_demonstrations(demonstrations))
+    evaluation = card.get("evaluation")
+    if evaluation is not None:
+        known = np.array(evaluation["returns"], dtype=np.float64)
+        first = seed - evaluation["first_seed"]
+        if first >= 0 and first + n_episodes <= len(known):
+            return ExpertReturns(known[first : first + n_episodes], same_starts=True)
+    return ExpertReturns(returns(load_demonstrations(demonstrations)), same_starts=False)
 
 
 def sha256(path: Path) -> str:

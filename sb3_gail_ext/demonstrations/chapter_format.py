@@ -15,10 +15,6 @@ transition. `write_chapter` therefore adds arrays that the chapter's own code ig
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,14 +22,13 @@ from typing import Any
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
+from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
 OPTIONAL_KEYS = ("lengths", "final_obs", "terminal")
-# What NumPy and zipfile raise for files that are cut, overwritten or no archive at all.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 def read_chapter(path: Path) -> list[TrajectoryWithRew]:
@@ -83,7 +78,8 @@ def write_chapter(
     check_shapes(path, arrays)
     check_episodes(path, arrays, arrays["lengths"])  # what is written can be read
     arrays["metadata"] = np.array(json.dumps(dict(metadata or {}), sort_keys=True))
-    _write_atomically(path, arrays)
+    with atomically(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -91,7 +87,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     with _open(path) as npz:
         try:
             return json.loads(str(npz["metadata"])) if "metadata" in npz else {}
-        except _UNREADABLE as error:
+        except Exception as error:  # as in `_open`
             raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
 
 
@@ -112,7 +108,7 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 def _open(path: Path) -> np.lib.npyio.NpzFile:
     try:
         npz = np.load(path, allow_pickle=False)
-    except _UNREADABLE as error:
+    except Exception as error:  # foreign bytes: NumPy and zipfile raise whatever they stumble on
         raise DemonstrationError(
             f"{path}: not a readable .npz file ({error}); it may be truncated: copy it again"
         ) from error
@@ -124,7 +120,7 @@ def _open(path: Path) -> np.lib.npyio.NpzFile:
 def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarray:
     try:
         array = npz[key]
-    except _UNREADABLE as error:
+    except Exception as error:  # as in `_open`; a header may also ask for more than the memory
         cause = (
             "pickled Python objects, which are never loaded; save it as a numeric array"
             if "allow_pickle" in str(error)
@@ -169,16 +165,3 @@ def _pad(episodes: Sequence[np.ndarray]) -> np.ndarray:
     for row, episode in enumerate(episodes):
         padded[row, : len(episode)] = episode
     return padded
-
-
-def _write_atomically(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

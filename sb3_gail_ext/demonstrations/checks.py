@@ -33,6 +33,16 @@ def check_fits_spaces(
         _check_choices(transitions.acts, action_space, source)
 
 
+def check_supported_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
+    """:raises ValueError: unless observations are a Box and actions a Box or Discrete."""
+    for name, space, kinds in (
+        ("observations", observation_space, spaces.Box),
+        ("actions", action_space, spaces.Box | spaces.Discrete),
+    ):
+        if not isinstance(space, kinds):
+            raise ValueError(f"cannot imitate with {name} of type {type(space).__name__} ({space})")
+
+
 def _check_shape(array: np.ndarray, name: str, space: spaces.Space, source: str) -> None:
     if array.shape[1:] != space.shape:
         raise DemonstrationError(

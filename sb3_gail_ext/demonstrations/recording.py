@@ -37,8 +37,8 @@ def record_demonstrations(
     """Play whole episodes; episode i starts from `env` seeded with `seed + i`.
 
     Two policies recorded with the same seed meet the same starts. Observations and rewards are
-    the environment's own: a VecNormalize around `env` serves the policy and is undone in what is
-    recorded. Actions are those that reached the environment.
+    the environment's own: a VecNormalize, around `env` or the model's own, serves the policy and is
+    undone in what is recorded. Actions are those that reached the environment.
 
     :param model: an SB3, sb3-contrib or SBX model, or anything with `predict`.
     :param env: an id, an environment, or a VecEnv, whose environments play side by side.
@@ -50,7 +50,7 @@ def record_demonstrations(
     """
     if n_episodes < 1:
         raise ValueError(f"n_episodes is {n_episodes}; record at least one")
-    venv = _as_vec_env(env, n_episodes)
+    venv = with_normalization_of(model, _as_vec_env(env, n_episodes))
     normalize = unwrap_vec_normalize(venv)
     was_training = normalize is not None and normalize.training
     if normalize is not None:
@@ -74,6 +74,28 @@ def returns(episodes: Iterable[TrajectoryWithRew]) -> np.ndarray:
     return np.array([float(episode.rews.sum(dtype=np.float64)) for episode in episodes])
 
 
+def with_normalization_of(model: Policy, venv: VecEnv) -> VecEnv:
+    """`venv`, seen through the VecNormalize that `model` is trained with, if there is one.
+
+    The statistics are shared, so they are the latest ones, and are not updated here.
+    """
+    find = getattr(model, "get_vec_normalize_env", None)
+    trained = find() if find is not None else None
+    if trained is None or unwrap_vec_normalize(venv) is not None:
+        return venv
+    wrapped = VecNormalize(
+        venv,
+        training=False,
+        norm_obs=trained.norm_obs,
+        norm_reward=False,
+        clip_obs=trained.clip_obs,
+        epsilon=trained.epsilon,
+        norm_obs_keys=trained.norm_obs_keys,
+    )
+    wrapped.obs_rms = trained.obs_rms
+    return wrapped
+
+
 def _as_vec_env(env: str | gym.Env | VecEnv, n_episodes: int) -> VecEnv:
     if isinstance(env, VecEnv):
         return env
@@ -90,13 +112,16 @@ def _play_wave(
     obs: Any = venv.reset()
     raw_obs = [_as_env_gave(normalize, obs)]
     acts, rews = [], []
+    state, starts = None, np.ones(venv.num_envs, dtype=bool)  # of recurrent policies
     while any(episode is None for episode in episodes):
-        actions, _ = model.predict(obs, deterministic=deterministic)
-        obs, rewards, dones, infos = venv.step(actions)
+        actions, state = model.predict(
+            obs, state=state, episode_start=starts, deterministic=deterministic
+        )
+        obs, rewards, starts, infos = venv.step(actions)
         acts.append(actions)
         rews.append(rewards if normalize is None else normalize.get_original_reward())
         raw_obs.append(_as_env_gave(normalize, obs))
-        for env in np.flatnonzero(dones):
+        for env in np.flatnonzero(starts):
             if episodes[env] is None:
                 final = infos[env]["terminal_observation"]
                 if normalize is not None:

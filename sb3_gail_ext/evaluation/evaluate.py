@@ -33,15 +33,19 @@ def evaluate(
 
 
 def summarize(
-    episode_returns: np.ndarray, expert_return_mean: float | None = None
+    episode_returns: np.ndarray,
+    expert_return_mean: float | None = None,
+    *,
+    same_starts: bool = True,
 ) -> dict[str, Any]:
     """The figures of one evaluation.
 
     :param episode_returns: (n,).
-    :param expert_return_mean: the expert's mean, on the same starts where they are known.
+    :param expert_return_mean: the expert's mean.
+    :param same_starts: whether that mean is from the same starts.
     :returns: `return_mean, return_median, return_std, n_episodes` and, against the expert,
-        `expert_return_mean, normalized` (mean by mean; None unless the expert's is positive) and
-        `share_below_half_expert`.
+        `expert_return_mean, same_starts, normalized` (mean by mean; None unless the expert's is
+        positive) and `share_below_half_expert`.
     """
     summary: dict[str, Any] = {
         "return_mean": float(episode_returns.mean()),
@@ -53,6 +57,7 @@ def summarize(
         positive = expert_return_mean > 0  # ratios of costs would praise the worse policy
         below = episode_returns < expert_return_mean / 2
         summary["expert_return_mean"] = expert_return_mean
+        summary["same_starts"] = same_starts
         summary["normalized"] = summary["return_mean"] / expert_return_mean if positive else None
         summary["share_below_half_expert"] = float(below.mean()) if positive else None
     return summary
@@ -61,22 +66,25 @@ def summarize(
 def verdict(summary: Mapping[str, Any]) -> str:
     """One sentence for people: how close the policy came to the expert."""
     share = summary["normalized"]
+    caveat = "" if summary["same_starts"] else " (in its demonstrations, from other starts)"
     if share is None:
         return (
             f"The imitator returns {summary['return_mean']:.1f} on average over "
-            f"{summary['n_episodes']} episodes, the expert {summary['expert_return_mean']:.1f}."
+            f"{summary['n_episodes']} episodes, the expert {summary['expert_return_mean']:.1f}"
+            f"{caveat}."
         )
-    words = (
-        "as good as the expert"
-        if share >= 0.97
-        else "close to the expert"
-        if share >= 0.9
-        else "on its way, but short of the expert"
-        if share >= 0.5
-        else "far from the expert"
-    )
     return (
-        f"The imitator is {words}: it returns {summary['return_mean']:.0f} on average over "
-        f"{summary['n_episodes']} episodes, {share:.0%} of the expert's "
-        f"{summary['expert_return_mean']:.0f}."
+        f"The imitator is {_in_words(share)}: it returns {summary['return_mean']:.0f} on average "
+        f"over {summary['n_episodes']} episodes, {share:.0%} of the expert's "
+        f"{summary['expert_return_mean']:.0f}{caveat}."
     )
+
+
+def _in_words(share: float) -> str:
+    if share >= 0.97:
+        return "as good as the expert"
+    if share >= 0.9:
+        return "close to the expert"
+    if share >= 0.5:
+        return "on its way, but short of the expert"
+    return "far from the expert"

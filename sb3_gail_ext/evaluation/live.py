@@ -66,7 +66,7 @@ class ChapterFigureCallback(BaseCallback):
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next_test:
-            self._next_test += self.every
+            self._next_test = self.num_timesteps + self.every
             self._test()
         return True
 
@@ -106,7 +106,8 @@ class ChapterFigureCallback(BaseCallback):
 
     def _learned_rewards(self, episode: Trajectory) -> np.ndarray:
         model = self.model
-        assert isinstance(model, AdversarialOnPolicy)
+        if not isinstance(model, AdversarialOnPolicy):
+            raise TypeError(f"{type(model).__name__} has no discriminator; use this with GAIL")
         dones = np.zeros(len(episode), dtype=bool)
         dones[-1] = episode.terminal
         return model.discriminator.reward(

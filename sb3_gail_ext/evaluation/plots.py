@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from sb3_gail_ext.atomic import atomically
+
 
 def chapter_figure(
     steps: Sequence[int],
@@ -70,8 +72,6 @@ def draw_rewards(axes: Axes, agent_rewards: np.ndarray, expert_rewards: np.ndarr
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure; a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, dpi=110, format=path.suffix[1:])
-    temporary.replace(path)
+    """Write a figure in the format of its suffix."""
+    with atomically(path) as temporary:
+        figure.savefig(temporary, dpi=110)

@@ -10,6 +10,8 @@ import gymnasium as gym
 import imageio.v2 as imageio
 import numpy as np
 
+from sb3_gail_ext.atomic import atomically
+
 Act = Callable[[np.ndarray, int], np.ndarray]  # (observation, step) -> action
 
 
@@ -37,14 +39,11 @@ def film_episode(
             env, act, seed, max_steps, n_episodes, lambda: frames.append(np.asarray(env.render()))
         )
         fps = env.metadata["render_fps"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
     try:
-        imageio.mimwrite(temporary, frames, fps=fps, macro_block_size=None)  # type: ignore[arg-type]
-    except (OSError, ValueError) as error:
-        temporary.unlink(missing_ok=True)
+        with atomically(path) as temporary:
+            imageio.mimwrite(temporary, frames, fps=fps, macro_block_size=None)  # type: ignore[arg-type]
+    except OSError as error:
         raise RuntimeError(f"cannot write {path}: {error}") from error
-    temporary.replace(path)
     return total
 
 
@@ -55,7 +54,10 @@ def show_episode(env_id: str, act: Act, *, seed: int = 0, max_steps: int = 1000)
     :raises RuntimeError: if the environment has no window on this machine.
     """
     with _made(env_id, "human") as env:
-        return _play(env, act, seed, max_steps, 1, lambda: None)
+        try:
+            return _play(env, act, seed, max_steps, 1, lambda: None)
+        except Exception as error:  # the engine's own, when its window is closed
+            raise RuntimeError(f"the window of {env_id} closed or failed: {error}") from error
 
 
 def _made(env_id: str, render_mode: str) -> gym.Env:

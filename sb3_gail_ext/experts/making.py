@@ -9,11 +9,16 @@ import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.cards import write_card
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import save_demonstrations
 from sb3_gail_ext.demonstrations.recording import returns
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
-from sb3_gail_ext.experts.training import EXPERT_SETTINGS, Checkpoint, best_checkpoint, train_expert
+from sb3_gail_ext.experts.training import (
+    EXPERT_SETTINGS,
+    Checkpoint,
+    ExpertError,
+    best_checkpoint,
+    train_expert,
+)
 
 RECORDING_SEED = 1_000  # the demonstrations start elsewhere
 N_EVALUATION_EPISODES = 100
@@ -33,18 +38,18 @@ def make_expert(
 ) -> Path:
     """Train an expert, keep its best checkpoint, record demonstrations and describe them.
 
-    Demonstrations are full episodes, those that last until the time limit; an environment
-    without falls or without a limit keeps whatever ends.
+    Demonstrations are full episodes: those that last until the time limit. So this is for tasks
+    whose episodes end early only in failure, as walking does.
 
     :param n_episodes: full episodes to record.
     :param folder: where the `.npz` and its card go.
     :param checkpoints_folder: where training leaves its checkpoints.
     :param command: what made this, for the card.
     :returns: the path of the `.npz`, named as the chapter's: `deterministic.trpo.Hopper.0.00.npz`.
-    :raises ValueError: if the algorithm is unknown.
+    :raises ExpertError: if the algorithm is unknown or unfit, or its episodes are never full.
     """
     if algo not in EXPERT_SETTINGS:
-        raise ValueError(f"unknown algorithm {algo!r}; use one of {', '.join(EXPERT_SETTINGS)}")
+        raise ExpertError(f"unknown algorithm {algo!r}; use one of {', '.join(EXPERT_SETTINGS)}")
     checkpoints = train_expert(
         env_id,
         algo,
@@ -90,7 +95,7 @@ def record_full_episodes(
 ) -> tuple[list[TrajectoryWithRew], list[int]]:
     """The first `n_episodes` that reach the time limit, and the seeds of their starts.
 
-    :raises DemonstrationError: if fewer than one episode in `attempts` is full.
+    :raises ExpertError: if fewer than one episode in `attempts` is full.
     """
     kept: list[TrajectoryWithRew] = []
     seeds: list[int] = []
@@ -102,9 +107,10 @@ def record_full_episodes(
                 seeds.append(first + offset)
         if len(kept) == n_episodes:
             return kept, seeds
-    raise DemonstrationError(
+    raise ExpertError(
         f"only {len(kept)} of {attempts * n_episodes} episodes of this expert reached the time "
-        f"limit; train it for longer than {expert.steps} steps"
+        f"limit; train it for longer than {expert.steps} steps, or record it in Python with "
+        "record_demonstrations if in this task good episodes end early"
     )
 
 

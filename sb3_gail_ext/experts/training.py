@@ -20,6 +20,10 @@ from tqdm import tqdm
 from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
 
 
+class ExpertError(ValueError):
+    """An expert that cannot be trained or does not do its task; the line says what to do."""
+
+
 @dataclass(frozen=True)
 class ExpertSettings:
     """How one algorithm is trained as an expert."""
@@ -76,6 +80,7 @@ def train_expert(
     """Train `algo` on the true reward of `env_id` and return its checkpoints, oldest first.
 
     :param total_timesteps: environment steps.
+    :raises ExpertError: if the algorithm does not fit the environment's actions.
     :param folder: where the checkpoints go; older ones there are removed.
     :param checkpoint_every: environment steps between two checkpoints.
     """
@@ -83,7 +88,10 @@ def train_expert(
         old.unlink()
     settings = EXPERT_SETTINGS[algo]
     venv = make_expert_env(env_id, settings, seed)
-    model = settings.algorithm("MlpPolicy", venv, seed=seed, **settings.kwargs)
+    try:
+        model = settings.algorithm("MlpPolicy", venv, seed=seed, **settings.kwargs)
+    except AssertionError as error:  # how SB3 refuses an action space
+        raise ExpertError(f"{algo} cannot be trained in {env_id}: {error}") from error
     keep = CheckpointCallback(
         max(checkpoint_every // settings.n_envs, 1),
         str(folder),

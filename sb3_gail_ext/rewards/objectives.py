@@ -70,8 +70,11 @@ def airl_reward(logits: th.Tensor) -> th.Tensor:
 
 
 def fairl_reward(logits: th.Tensor) -> th.Tensor:
-    """-logit * exp(logit) (FAIRL, Ghasemipour et al. 2019), the logit clamped to +-20."""
-    clamped = logits.clamp(-20.0, 20.0)
+    """-logit * exp(logit) (FAIRL, Ghasemipour et al. 2019), the logit clamped to +-5.
+
+    Without the clamp one sure transition would pay e^logit times all others and ruin the critic.
+    """
+    clamped = logits.clamp(-5.0, 5.0)
     return -clamped * clamped.exp()
 
 
