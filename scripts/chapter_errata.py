@@ -76,7 +76,7 @@ def draw(runs, expert_return, path):
     figure = Figure(figsize=(11, 10), layout="constrained")
     for row, variant in zip(figure.subplots(len(VARIANTS), 2), VARIANTS, strict=True):
         of_variant = [run for run in runs if run["variant"] == variant]
-        steps = np.linspace(0, of_variant[0]["steps"][-1], len(of_variant[0]["steps"]))
+        steps = of_variant[0]["steps"]
         draw_returns(
             row[0], steps, [run["returns"] for run in of_variant], expert_return=expert_return
         )
