@@ -13,7 +13,7 @@ import torch as th
 from imitation.data.rollout import flatten_trajectories
 from imitation.data.types import TrajectoryWithRew
 from imitation.rewards.reward_nets import BasicRewardNet
-from sb3_contrib import TRPO, MaskablePPO
+from sb3_contrib import TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -313,7 +313,7 @@ PLAIN_LOAD = """
 import sys
 sys.modules["sb3_gail_ext"] = None  # importing it, even from a pickle, now fails
 import numpy as np
-from sb3_contrib import TRPO, MaskablePPO
+from sb3_contrib import TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import PPO
 for name, algorithm in (("clip", PPO), ("rate", PPO), ("trpo", TRPO)):
     model = algorithm.load(name + ".zip", device="cpu")
@@ -487,7 +487,11 @@ def test_other_generators_are_refused_in_one_line(wrong: Any) -> None:
 
 @pytest.mark.parametrize(
     ("generator", "words"),
-    [(GAIL, "adversarial already"), (MaskablePPO, "takes no rollout_buffer_class")],
+    [
+        (GAIL, "adversarial already"),
+        (MaskablePPO, "collects rollouts in a way of its own"),
+        (RecurrentPPO, "collects rollouts in a way of its own"),
+    ],
 )
 def test_generators_that_cannot_be_relabelled_are_refused(generator: Any, words: str) -> None:
     with pytest.raises(TypeError, match=words):

@@ -229,10 +229,10 @@ def adversarial(generator: type[OnPolicyAlgorithm]) -> type[AdversarialOnPolicy]
         raise TypeError(f"{generator!r} is not an on-policy SB3 algorithm class, like PPO or TRPO")
     if issubclass(generator, AdversarialOnPolicy):
         raise TypeError(f"{generator.__name__} is adversarial already; use it as it is")
-    if "rollout_buffer_class" not in inspect.signature(generator.__init__).parameters:
+    if generator.collect_rollouts is not OnPolicyAlgorithm.collect_rollouts:
         raise TypeError(
-            f"{generator.__name__} takes no rollout_buffer_class, through which its rewards are "
-            "relabelled; use PPO, A2C or TRPO"
+            f"{generator.__name__} collects rollouts in a way of its own, which the recorder does "
+            "not know; use PPO, A2C or TRPO"
         )
     name = f"Adversarial{generator.__name__}"
     return type(name, (AdversarialOnPolicy, generator), {"__module__": __name__})
