@@ -308,12 +308,12 @@ def test_what_is_no_npz_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "no such file")
     text = tmp_path / "text.npz"
     text.write_text("hello")
-    refused(text, "not a readable .npz")
+    refused(text, "not an .npz archive")
     empty = tmp_path / "empty.npz"
     empty.write_bytes(b"")
-    refused(empty, "not a readable .npz")
+    refused(empty, "not an .npz archive")
     np.save(tmp_path / "single.npy", np.zeros(3))
-    refused(tmp_path / "single.npy", "single array")
+    refused(tmp_path / "single.npy", "not an .npz archive")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("obs", "not an array")
     refused(tmp_path / "other.zip", "no array")

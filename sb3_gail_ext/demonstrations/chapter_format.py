@@ -15,6 +15,7 @@ transition. `write_chapter` therefore adds arrays that the chapter's own code ig
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,14 +107,15 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _open(path: Path) -> np.lib.npyio.NpzFile:
-    try:
-        npz = np.load(path, allow_pickle=False)
-    except Exception as error:  # foreign bytes: NumPy and zipfile raise whatever they stumble on
+    # Asked first, for NumPy takes anything that is no archive for a pickle, and says so.
+    if not zipfile.is_zipfile(path):
         raise DemonstrationError(
-            f"{path}: not a readable .npz file ({error}); it may be truncated: copy it again"
-        ) from error
-    if not isinstance(npz, np.lib.npyio.NpzFile):
-        raise DemonstrationError(f"{path}: a single array, not an .npz archive of them")
+            f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
+        )
+    try:
+        npz: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
+    except Exception as error:  # foreign bytes: NumPy and zipfile raise whatever they stumble on
+        raise DemonstrationError(f"{path}: damaged archive ({error}); copy it again") from error
     return npz
 
 
