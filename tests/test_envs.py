@@ -21,6 +21,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env as check_gymnasium_env
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
+from sb3_gail_ext.demonstrations.files import load_demonstrations
 from sb3_gail_ext.envs import BULLET_ENV_IDS, register_envs
 from sb3_gail_ext.envs.bullet_env import BulletEnv
 
@@ -321,3 +322,16 @@ def test_close_frees_the_physics_server() -> None:
         assert not pybullet.isConnected(client)
         env.close()
     assert len(clients) == 1  # the number is free again each time
+
+
+def test_mujocos_hops_fall_in_pybullet() -> None:
+    """The chapter's error 9: its demonstrations come from other physics than its environment."""
+    path = Path(__file__).parents[1] / "expert_data/Hopper-v4/deterministic.trpo.Hopper.0.00.npz"
+    env = make("HopperMuJoCoEnv-v0")
+    for demonstration in load_demonstrations(path):
+        # MuJoCo's height starts at 1.25, PyBullet's at 0; x, which is not observed, at 0.
+        height, *angles = np.asarray(demonstration.obs)[0, :5]
+        pose = np.array([0.0, height - 1.25, *angles])
+        played = roll(env, demonstration.acts[:21], options={"joint_positions": pose})
+        assert np.flatnonzero(played.dones)[0] + 1 in (8, 9)
+    env.close()
