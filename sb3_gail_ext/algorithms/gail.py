@@ -23,7 +23,7 @@ class GAIL(AdversarialOnPolicy, PPO):
     Paper: https://arxiv.org/abs/1606.03476 (which uses TRPO: `adversarial(TRPO)`).
 
     Arguments beyond those of `AdversarialOnPolicy` are PPO's. Three of their defaults differ from
-    PPO's, because on the PyBullet Hopper they reach the expert sooner (docs/tuning.md):
+    PPO's, after a few trials on the PyBullet Hopper (docs/tuning.md):
 
     :param learning_rate: falls linearly from 5e-4 to a fiftieth of it over `learn`.
     :param n_steps: per environment and rollout; None makes rollouts of 2,048 steps in all.
