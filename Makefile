@@ -26,6 +26,8 @@ lint: $(INSTALLED)
 experts: $(INSTALLED)
 	$(BIN)/sb3-gail expert --env HopperMuJoCoEnv-v0 --algo trpo --steps 1000000
 	$(BIN)/sb3-gail expert --env Hopper-v4 --algo trpo --steps 700000
+	$(BIN)/sb3-gail expert --env Walker2d-v4 --algo trpo --steps 1500000
+	$(BIN)/sb3-gail expert --env HalfCheetah-v4 --algo trpo --steps 1500000
 
 errata: $(INSTALLED)
 	$(BIN)/python scripts/chapter_errata.py --seeds 0 1 2 --steps 200000
