@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,17 @@ from stable_baselines3.common.logger import CSVOutputFormat, Logger
 
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.atomic import atomically
-from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions
+from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions, sha256
 from sb3_gail_ext.demonstrations.checks import check_fits_spaces
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations
 from sb3_gail_ext.demonstrations.sampling import flatten
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate, summarize
 from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
+from sb3_gail_ext.presets.errors import PresetError
+from sb3_gail_ext.presets.preset import Preset
+from sb3_gail_ext.presets.resolved import resolve, write_preset
 
 _N_TESTS = 20
 _MIN_STEPS_BETWEEN_TESTS = 2_048
@@ -29,31 +33,31 @@ _MIN_STEPS_BETWEEN_TESTS = 2_048
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What to train, on what, for how long, and where the results go."""
+    """What to train, on what, with which settings, and where the results go."""
 
     env_id: str
     demonstrations: Path
     folder: Path
-    total_timesteps: int = 600_000
+    preset: Preset = field(default_factory=Preset)
     seed: int = 0
-    n_envs: int = 8
     limit: int | None = None  # episodes of the file to use
     subsample: int = 1  # keep every n-th transition
     n_evaluation_episodes: int = 100
     videos: bool = True
     progress_bar: bool = True
-    algorithm_kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Train GAIL, evaluate it, film it, and write everything into `run.folder`.
 
     Writes `model.zip` (everything), `policy.zip` (for SB3's own `PPO.load`), `metrics.csv`,
-    `curves.png`, `config.json`, `summary.json` and `videos/*.mp4`.
+    `curves.png`, `config.yml` (every hyperparameter, in a preset's layout), `config.json` (what the
+    run was made from), `summary.json` and `videos/*.mp4`.
 
     :param say: receives lines for people.
     :returns: the content of `summary.json`.
     :raises DemonstrationError: before anything is written, if the demonstrations do not fit.
+    :raises PresetError: likewise, if GAIL refuses the settings.
     """
     demonstrations = load_demonstrations(
         run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
@@ -64,19 +68,23 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     model = make_model(run, demonstrations)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
-    _write_json(run.folder / "config.json", {**asdict(run), "versions": package_versions()})
+    write_preset(run.folder / "config.yml", resolve(run.preset, model), run.env_id)
+    _write_json(run.folder / "config.json", _origins(run))
     figure = ChapterFigureCallback(
         run.env_id,
         whole_episodes[0],
         run.folder / "curves.png",
-        every=max(run.total_timesteps // _N_TESTS, _MIN_STEPS_BETWEEN_TESTS),
+        every=max(run.preset.n_timesteps // _N_TESTS, _MIN_STEPS_BETWEEN_TESTS),
         expert_return=expert_mean,
         title=f"GAIL on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
     )
     model.set_logger(_metrics_logger(run.folder / "metrics.csv"))
-    say(f"training for {run.total_timesteps:,} steps; watch {run.folder / 'curves.png'}")
+    say(
+        f"training for {run.preset.n_timesteps:,} steps, preset {run.preset.label}; "
+        f"watch {run.folder / 'curves.png'}"
+    )
     started = time.monotonic()
-    model.learn(run.total_timesteps, callback=figure, progress_bar=run.progress_bar)
+    model.learn(run.preset.n_timesteps, callback=figure, progress_bar=run.progress_bar)
     seconds = time.monotonic() - started
     model.save(run.folder / "model.zip")
     model.export_policy(run.folder / "policy.zip")
@@ -98,26 +106,47 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
 
 
 def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> GAIL:
-    """GAIL on `run.n_envs` seeded environments."""
-    venv = make_vec_env(run.env_id, n_envs=run.n_envs, seed=run.seed)
+    """GAIL with the run's preset, on seeded environments.
+
+    :raises DemonstrationError: if the demonstrations do not fit the environment.
+    :raises PresetError: if GAIL refuses the settings: their types fit, but not what they say.
+    """
+    venv = make_vec_env(run.env_id, n_envs=run.preset.n_envs, seed=run.seed)
     check_fits_spaces(
         flatten(demonstrations),
         venv.observation_space,
         venv.action_space,
         str(run.demonstrations),
     )
-    return GAIL(
-        "MlpPolicy",
-        venv,
-        demonstrations,
-        seed=run.seed,
-        device="cpu",
-        **run.algorithm_kwargs,
-    )
+    try:
+        return GAIL(
+            run.preset.policy,
+            venv,
+            demonstrations,
+            seed=run.seed,
+            device="cpu",
+            **run.preset.algorithm_kwargs,
+        )
+    except DemonstrationError:
+        raise
+    except (AssertionError, TypeError, ValueError) as error:  # SB3's ways, and ours
+        raise PresetError(
+            f"preset {run.preset.label}: GAIL refuses the settings: {error}"
+        ) from error
 
 
 def _metrics_logger(path: Path) -> Logger:
     return Logger(str(path.parent), [CSVOutputFormat(str(path))])
+
+
+def _origins(run: TrainingRun) -> dict[str, Any]:
+    """What the run was made from, besides its hyperparameters."""
+    return {
+        **{f.name: getattr(run, f.name) for f in fields(run)},
+        "preset": run.preset.label,
+        "demonstrations_sha256": sha256(run.demonstrations),
+        "versions": package_versions(),
+    }
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -42,6 +42,9 @@ from sb3_gail_ext.experiment import TrainingRun, run_training
 from sb3_gail_ext.experts import making
 from sb3_gail_ext.experts.making import make_expert, record_full_episodes
 from sb3_gail_ext.experts.training import best_checkpoint, train_expert
+from sb3_gail_ext.presets.errors import PresetError
+from sb3_gail_ext.presets.loading import load_preset
+from sb3_gail_ext.presets.preset import Preset
 
 HOPPER = "HopperMuJoCoEnv-v0"
 Factory = Callable[..., TrajectoryWithRew]
@@ -408,18 +411,23 @@ def few_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment_module, "ChapterFigureCallback", callback)
 
 
+TINY = Preset(
+    n_timesteps=256,
+    n_envs=2,
+    algorithm_kwargs={"n_steps": 64, "n_epochs": 1, "warm_start_updates": 10},
+)
+
+
 def tiny_run(demonstrations: Path, folder: Path, **kwargs: Any) -> TrainingRun:
     return TrainingRun(
         env_id=HOPPER,
         demonstrations=demonstrations,
         folder=folder,
         **{
-            "total_timesteps": 256,
-            "n_envs": 2,
+            "preset": TINY,
             "n_evaluation_episodes": 2,
             "videos": False,
             "progress_bar": False,
-            "algorithm_kwargs": {"n_steps": 64, "n_epochs": 1},
             **kwargs,
         },
     )
@@ -427,10 +435,13 @@ def tiny_run(demonstrations: Path, folder: Path, **kwargs: Any) -> TrainingRun:
 
 @pytest.mark.usefixtures("few_tests")
 def test_a_run_is_reproducible_and_its_files_agree(hopper_file: Path, tmp_path: Path) -> None:
-    summaries = [
-        run_training(tiny_run(hopper_file, tmp_path / name), say=lambda _: None)
-        for name in ("one", "two")
-    ]
+    said: list[str] = []
+    summaries = [run_training(tiny_run(hopper_file, tmp_path / "one"), said.append)]
+    again = load_preset(tmp_path / "one" / "config.yml", HOPPER)
+    summaries.append(
+        run_training(tiny_run(hopper_file, tmp_path / "two", preset=again), said.append)
+    )
+    assert said[0] == f"training for 256 steps, preset none; watch {tmp_path / 'one/curves.png'}"
     for summary in summaries:
         del summary["seconds"]
     assert summaries[0] == summaries[1]
@@ -444,6 +455,18 @@ def test_a_run_is_reproducible_and_its_files_agree(hopper_file: Path, tmp_path: 
     config = json.loads((tmp_path / "one" / "config.json").read_text())
     assert config["env_id"] == HOPPER
     assert config["demonstrations"] == str(hopper_file)
+    assert config["demonstrations_sha256"] == sha256(hopper_file)
+    assert config["seed"] == 0
+    assert config["preset"] == "none"
+
+
+def test_settings_that_gail_refuses_are_one_error_before_anything_is_written(
+    hopper_file: Path, tmp_path: Path
+) -> None:
+    preset = Preset(label="mine", algorithm_kwargs={"reward_form": "gial"})
+    with pytest.raises(PresetError, match=r"^preset mine: GAIL refuses .*reward_form is 'gial'"):
+        run_training(tiny_run(hopper_file, tmp_path / "run", preset=preset), lambda _: None)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.usefixtures("few_tests")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,6 +121,15 @@ def load_model(path: Path) -> BaseAlgorithm:
         except Exception as error:  # what a wrong zip raises depends on how it is wrong
             cause = error
     raise InputError(f"{path}: neither a GAIL nor a PPO model ({cause})") from cause
+
+
+def warn_in_one_line() -> None:
+    """Warnings as the command line's other messages, without Python's source line."""
+
+    def in_one_line(message: Warning | str, *_: object, **__: object) -> str:
+        return f"sb3-gail: warning: {' '.join(str(message).split())}\n"
+
+    warnings.formatwarning = in_one_line
 
 
 def one_thread() -> None:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sb3_gail_ext.cli import common
+
+if TYPE_CHECKING:
+    from sb3_gail_ext.presets.preset import Preset
 
 _EPILOG = """examples:
   sb3-gail train --env HopperMuJoCoEnv-v0 --demos my_expert.npz
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --limit 4 --steps 400000 --seed 1
+  sb3-gail train --env Hopper-v4 --demos my_expert.npz --set learning_rate=lin_3e-4 --set gamma=0.98
+  sb3-gail train --env Hopper-v4 --demos my_expert.npz --set 'policy_kwargs={log_std_init: -1.0}'
+  sb3-gail train --env Ant-v4 --demos my_expert.npz --preset HalfCheetah-v4
+  sb3-gail train --env Hopper-v4 --demos my_expert.npz --preset my_presets.yml
+
+my_presets.yml, with any argument of sb3_gail_ext.GAIL that is data (an environment that has no
+section takes `default`; lin_3e-4 falls linearly from 3e-4):
+  default:
+    n_timesteps: 600000
+  Hopper-v4:
+    n_timesteps: 400000
+    n_envs: 8
+    learning_rate: lin_3e-4
+    policy_kwargs: {log_std_init: -1.0, net_arch: [64, 64]}
 
 writes into --out: model.zip, policy.zip (opens with PPO.load), metrics.csv, curves.png,
-videos/, config.json and summary.json
+videos/, config.yml (every setting; repeat the run with --preset config.yml), config.json and
+summary.json
 """
 
 
@@ -26,10 +46,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     common.add_env(parser)
     parser.add_argument("--demos", required=True, type=Path, help="file of demonstrations")
-    parser.add_argument("--steps", type=int, default=600_000, help="environment steps")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME_OR_FILE",
+        help="hyperparameters: an environment id or 'default' of the shipped presets, or a .yml "
+        "file; default the shipped ones of --env, or else 'default'",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="KEY=VALUE",
+        help="one hyperparameter in the place of the preset's, written as in YAML; repeatable",
+    )
+    parser.add_argument("--steps", type=int, help="environment steps; default the preset's")
     parser.add_argument("--limit", type=int, help="use this many episodes, drawn with --seed")
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition")
-    parser.add_argument("--n-envs", type=int, default=8, help="environments side by side")
+    parser.add_argument(
+        "--n-envs", type=int, help="environments side by side; default the preset's"
+    )
     parser.add_argument("--eval-episodes", type=int, default=100, help="episodes to evaluate")
     parser.add_argument("--out", type=Path, help="folder; default runs/gail_<env id>_<seed>")
     common.add_seed(parser)
@@ -39,24 +73,36 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from sb3_gail_ext.presets.errors import PresetError
+
+    try:
+        _train(arguments)
+    except PresetError as error:
+        raise common.InputError(str(error)) from error
+
+
+def _train(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.evaluation.evaluate import verdict
     from sb3_gail_ext.experiment import TrainingRun, run_training
 
     for name in ("steps", "n_envs", "eval_episodes"):
-        common.positive(getattr(arguments, name), f"--{name.replace('_', '-')}")
+        value = getattr(arguments, name)
+        if value is not None:
+            common.positive(value, f"--{name.replace('_', '-')}")
     common.check_env_id(arguments.env)
     common.check_imitable(arguments.env)
+    preset = _preset(arguments)
     folder = arguments.out or Path("runs") / f"gail_{arguments.env}_{arguments.seed}"
     common.check_folder(folder)
     common.one_thread()
+    common.warn_in_one_line()
     summary = run_training(
         TrainingRun(
             env_id=arguments.env,
             demonstrations=arguments.demos,
             folder=folder,
-            total_timesteps=arguments.steps,
+            preset=preset,
             seed=arguments.seed,
-            n_envs=arguments.n_envs,
             limit=arguments.limit,
             subsample=arguments.subsample,
             n_evaluation_episodes=arguments.eval_episodes,
@@ -66,3 +112,22 @@ def run(arguments: argparse.Namespace) -> None:
     )
     print(f"results are in {folder}, training took {summary['seconds']:.0f} s")
     print(verdict(summary))
+
+
+def _preset(arguments: argparse.Namespace) -> Preset:
+    """The preset asked for, with what --set, --steps and --n-envs put in the place of its own.
+
+    :raises PresetError: if one of them cannot be used.
+    """
+    from sb3_gail_ext.presets.loading import load_preset, read_settings
+    from sb3_gail_ext.presets.preset import override
+
+    preset = load_preset(arguments.preset, arguments.env)
+    if arguments.set:
+        label = f"{preset.label} with {', '.join(arguments.set)}"
+        preset = replace(
+            override(preset, read_settings(arguments.set, "--set"), "--set"), label=label
+        )
+    options = {"n_timesteps": arguments.steps, "n_envs": arguments.n_envs}
+    given = {key: value for key, value in options.items() if value is not None}
+    return override(preset, given, "command line")

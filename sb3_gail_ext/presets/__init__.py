@@ -1,0 +1,1 @@
+"""Hyperparameters as data: a preset per environment, in YAML."""
