@@ -5,8 +5,8 @@ Importing the package registers its PyBullet environments and the chapter's comp
 
 from importlib.metadata import version as _version
 
+from sb3_gail_ext.algorithms.adversarial import adversarial
 from sb3_gail_ext.algorithms.gail import GAIL
-from sb3_gail_ext.algorithms.on_policy import adversarial
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.chapter import (
     CHAPTER_GAIL_PRESETS,

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from imitation.data.types import TrajectoryWithRew
+from stable_baselines3 import PPO
 
-from sb3_gail_ext import save_demonstrations
+from sb3_gail_ext import record_demonstrations, save_demonstrations
 
 TIME_LIMIT = 7
 
@@ -111,6 +112,32 @@ def line_demonstrations() -> list[TrajectoryWithRew]:
         rews = 10.0 * place[1:] + 1.0
         episodes.append(TrajectoryWithRew(obs, acts, infos=None, terminal=False, rews=rews))
     return episodes
+
+
+class Balance:
+    """A hand-written expert of CartPole-v1: push towards where the pole falls."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, None]:
+        place, speed, angle, turning = np.moveaxis(observation, -1, 0)
+        return (0.05 * place + 0.1 * speed + angle + 0.4 * turning > 0).astype(np.int64), None
+
+
+@pytest.fixture(scope="session")
+def cartpole_expert() -> list[TrajectoryWithRew]:
+    return record_demonstrations(Balance(), "CartPole-v1", 4, seed=100)
+
+
+@pytest.fixture(scope="session")
+def pendulum_expert() -> list[TrajectoryWithRew]:
+    """A random agent's: what counts is that it is there."""
+    torque = PPO("MlpPolicy", "Pendulum-v1", n_steps=8, batch_size=8, seed=3)
+    return record_demonstrations(torque, "Pendulum-v1", 2, deterministic=False)
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """GAIL as an SB3 algorithm: learning, saving, callbacks, logs, schedules, other generators."""
 
+import inspect
 import subprocess
 import sys
+import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,36 +30,18 @@ from sb3_gail_ext import (
     LinearSchedule,
     adversarial,
     evaluate,
-    record_demonstrations,
     save_demonstrations,
 )
 
-SMALL = {"n_steps": 64, "batch_size": 64, "n_epochs": 2, "device": "cpu", "seed": 0}
-
-
-class Balance:
-    """A hand-written expert of CartPole-v1: push towards where the pole falls."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, None]:
-        place, speed, angle, turning = np.moveaxis(observation, -1, 0)
-        return (0.05 * place + 0.1 * speed + angle + 0.4 * turning > 0).astype(np.int64), None
-
-
-@pytest.fixture(scope="module")
-def cartpole_expert() -> list[TrajectoryWithRew]:
-    return record_demonstrations(Balance(), "CartPole-v1", 4, seed=100)
-
-
-@pytest.fixture(scope="module")
-def pendulum_expert() -> list[TrajectoryWithRew]:
-    torque = PPO("MlpPolicy", "Pendulum-v1", n_steps=8, batch_size=8, seed=3)
-    return record_demonstrations(torque, "Pendulum-v1", 2, deterministic=False)
+SMALL = {
+    "n_steps": 64,
+    "batch_size": 64,
+    "n_epochs": 2,
+    "device": "cpu",
+    "seed": 0,
+    "warm_start_updates": 10,
+    "critic_warm_up_rollouts": 0,
+}
 
 
 def pendulum(demonstrations: Any, **kwargs: Any) -> GAIL:
@@ -109,7 +94,18 @@ def test_gail_learns_to_balance_from_four_demonstrations(
     expert = np.mean([e.rews.sum() for e in cartpole_expert])
     assert expert == 500
     venv = make_vec_env("CartPole-v1", 8, seed=0)
-    model = GAIL("MlpPolicy", venv, cartpole_expert, seed=0, device="cpu")
+    # Without a warm start, which would leave nothing to learn.
+    model = GAIL(
+        "MlpPolicy",
+        venv,
+        cartpole_expert,
+        warm_start_updates=0,
+        critic_warm_up_rollouts=0,
+        batch_size=64,
+        learning_rate=LinearSchedule(5e-4),
+        seed=0,
+        device="cpu",
+    )
     # Sampled actions: the mode of an untrained policy may balance by luck.
     before = evaluate(model, "CartPole-v1", 10, deterministic=False).mean()
     model.learn(20_480)
@@ -120,19 +116,20 @@ def test_gail_learns_to_balance_from_four_demonstrations(
 
 @pytest.mark.parametrize("form", ["gail", "airl", "log_d", "fairl"])
 def test_every_reward_form_trains_both_networks(pendulum_expert: Any, form: str) -> None:
-    model = pendulum(pendulum_expert, reward_form=form)
-    before = weights(model)
+    # Without a warm start, so that nothing but the reward can move the policy.
+    model = pendulum(pendulum_expert, reward_form=form, warm_start_updates=0)
+    nets = (model.policy, model.discriminator.net)
+    before = [p.clone() for net in nets for p in net.parameters()]
     model.learn(128)
-    after = weights(model)
-    for net in ("policy.", "discriminator.base."):
-        names = [name for name in before if name.startswith(net)]
-        assert all(not th.equal(before[name], after[name]) for name in names)
-        assert all(th.isfinite(after[name]).all() for name in names)
+    after = [p for net in nets for p in net.parameters()]
+    assert len(before) > 10
+    assert all(not th.equal(p, q) for p, q in zip(before, after, strict=True))
+    assert all(th.isfinite(p).all() for p in after)
     assert model.num_timesteps == 128
 
 
 def test_discrete_actions_train(cartpole_expert: Any) -> None:
-    model = cartpole(cartpole_expert)
+    model = cartpole(cartpole_expert, warm_start_updates=0)
     before = weights(model)
     model.learn(128)
     assert not same(before, weights(model))
@@ -187,12 +184,121 @@ def test_expert_and_agent_enter_the_discriminator_on_their_own_side(pendulum_exp
 
 
 def test_no_discriminator_updates_leave_it_alone(pendulum_expert: Any) -> None:
-    model = pendulum(pendulum_expert, n_discriminator_updates=0)
+    model = pendulum(pendulum_expert, n_discriminator_updates=0, warm_start_updates=0)
     before = weights(model)
     model.learn(64)
     after = weights(model)
     assert all(th.equal(before[k], after[k]) for k in before if k.startswith("discriminator"))
     assert not same(before, after)
+
+
+def accuracies(expert: float, agent: float) -> dict[str, float]:
+    return {"accuracy_expert": expert, "accuracy_agent": agent}
+
+
+@pytest.mark.parametrize(("limit", "n_updates"), [(1.0, 6), (0.99, 5), (0.95, 5), (0.6, 4)])
+def test_the_discriminators_steps_end_where_it_tells_both_sides_apart(
+    cartpole_expert: Any, limit: float, n_updates: int
+) -> None:
+    model = cartpole(
+        cartpole_expert, n_discriminator_updates=6, max_discriminator_accuracy=limit, n_epochs=1
+    )
+    outcomes = [(1.0, 0.1), (0.2, 1.0), (0.6, 0.6), (0.7, 0.9), (1.0, 1.0), (0.5, 0.5)]
+    given: list[dict[str, float]] = []
+
+    def update(expert: Any, agent: Any) -> dict[str, float]:
+        given.append(accuracies(*outcomes[len(given) % 6]))
+        return given[-1]
+
+    model.discriminator.update = update  # type: ignore[method-assign]
+    memory = logging_to_memory(model)
+    model.learn(64)
+    assert len(given) == n_updates
+    expected = np.mean(outcomes[:n_updates], axis=0)
+    model.learn(64, reset_num_timesteps=False)  # logs what came before
+    row = memory.rows[-1]
+    logged = [row[f"discriminator/accuracy_{side}"] for side in ("expert", "agent")]
+    np.testing.assert_allclose(logged, expected)
+
+
+def test_a_discriminator_that_is_good_enough_is_left_as_it_is(cartpole_expert: Any) -> None:
+    """The same again with the real one: it stops early, having learned on until then."""
+
+    def n_updates(limit: float) -> int:
+        # A random agent's falls beside an expert that never moves: soon told apart.
+        model = cartpole(
+            cartpole_expert,
+            n_discriminator_updates=40,
+            discriminator_learning_rate=1e-2,
+            max_discriminator_accuracy=limit,
+            warm_start_updates=0,
+        )
+        model.learn(64)
+        state = model.discriminator.optimizer.state_dict()["state"]
+        return int(state[0]["step"])
+
+    assert n_updates(1.0) == 40
+    assert 1 < n_updates(0.6) < 40
+
+
+def parameters(policy: Any) -> dict[str, th.Tensor]:
+    return {name: value.detach().clone() for name, value in policy.named_parameters()}
+
+
+@pytest.mark.parametrize("warm_start_updates", [0, 10])
+def test_predictions_are_those_of_a_running_average_that_begins_with_the_clone(
+    pendulum_expert: Any, warm_start_updates: int
+) -> None:
+    model = pendulum(
+        pendulum_expert,
+        policy_averaging=0.75,
+        learning_rate=1e-2,
+        warm_start_updates=warm_start_updates,
+    )
+    policies: list[dict[str, th.Tensor]] = []
+    train = model.train
+
+    def spy() -> None:
+        if not policies:
+            policies.append(parameters(model.policy))  # what the first rollout was made with
+        train()
+        policies.append(parameters(model.policy))
+
+    model.train = spy  # type: ignore[method-assign]
+    model.learn(3 * 64)
+    first, one, two, three = policies
+    averaged = parameters(model.averaged_policy)
+    for name, value in averaged.items():
+        by_hand = 0.25 * (three[name] + 0.75 * two[name] + 0.75**2 * one[name])
+        th.testing.assert_close(value, by_hand + 0.75**3 * first[name])
+    obs = pendulum_expert[0].obs
+    predicted = model.predict(obs, deterministic=True)[0]
+    latest = model.policy.predict(obs, deterministic=True)[0]
+    expected = model.averaged_policy.predict(obs, deterministic=True)[0]
+    np.testing.assert_array_equal(predicted, expected)
+    assert np.abs(predicted - latest).max() > 1e-3
+
+
+def test_rollouts_are_of_the_policy_itself_and_no_averaging_is_none(pendulum_expert: Any) -> None:
+    """What averaging changes is what `predict` says, not what is learned."""
+    averaged, plain = (pendulum(pendulum_expert, policy_averaging=a).learn(192) for a in (0.9, 0.0))
+    assert same(parameters(averaged.policy), parameters(plain.policy))
+    assert same(parameters(plain.averaged_policy), parameters(plain.policy))
+    assert not same(parameters(averaged.averaged_policy), parameters(averaged.policy))
+
+
+def test_the_average_survives_saving_and_goes_on(tmp_path: Path, pendulum_expert: Any) -> None:
+    model = pendulum(pendulum_expert, learning_rate=1e-2).learn(128)
+    model.save(tmp_path / "model")
+    loaded = GAIL.load(tmp_path / "model", env=gym.make("Pendulum-v1"), device="cpu")
+    before = parameters(loaded.averaged_policy)
+    assert same(before, parameters(model.averaged_policy))
+    assert not same(before, parameters(model.policy))
+    loaded.set_demonstrations(pendulum_expert)
+    loaded.learn(64, reset_num_timesteps=False)
+    latest, kept = parameters(loaded.policy), loaded.policy_averaging
+    for name, value in parameters(loaded.averaged_policy).items():
+        th.testing.assert_close(value, kept * before[name] + (1 - kept) * latest[name])
 
 
 # --- Demonstrations ----------------------------------------------------------------------------
@@ -236,11 +342,15 @@ def test_demonstrations_of_another_environment_are_refused(
 def test_input_scaling_is_that_of_the_first_demonstrations(pendulum_expert: Any) -> None:
     model = pendulum(pendulum_expert[:1])
     obs = pendulum_expert[0].obs[:-1]
-    np.testing.assert_allclose(model.discriminator.net.obs_mean, obs.mean(0), rtol=1e-4, atol=1e-5)
-    model.set_demonstrations(pendulum_expert[1:])
-    np.testing.assert_allclose(model.discriminator.net.obs_mean, obs.mean(0), rtol=1e-4, atol=1e-5)
-    unscaled = pendulum(pendulum_expert, normalize_inputs=False)
-    np.testing.assert_array_equal(unscaled.discriminator.net.obs_mean, 0.0)
+    for demonstrations in (None, pendulum_expert[1:]):
+        if demonstrations:
+            model.set_demonstrations(demonstrations)
+        scaling = model.discriminator.net.obs_scaling
+        np.testing.assert_allclose(scaling.mean, obs.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(scaling.std, obs.std(0), rtol=1e-4, atol=1e-5)
+    unscaled = pendulum(pendulum_expert, normalize_inputs=False).discriminator.net.obs_scaling
+    np.testing.assert_array_equal(unscaled.mean, 0.0)
+    np.testing.assert_array_equal(unscaled.std, 1.0)
 
 
 # --- Saving and loading ------------------------------------------------------------------------
@@ -298,6 +408,16 @@ def test_a_users_reward_net_survives_saving(tmp_path: Path, pendulum_expert: Any
     )
 
 
+def test_a_net_with_spectral_norm_survives_saving(tmp_path: Path, pendulum_expert: Any) -> None:
+    model = pendulum(pendulum_expert, reward_net_kwargs={"spectral_norm": True}).learn(64)
+    model.save(tmp_path / "model")
+    loaded = GAIL.load(tmp_path / "model", device="cpu")
+    batch = model.expert.take(np.arange(9))  # type: ignore[union-attr]
+    rewards = model.discriminator.reward(*batch)
+    assert np.ptp(rewards) > 0
+    np.testing.assert_array_equal(loaded.discriminator.reward(*batch), rewards)
+
+
 def test_the_file_holds_no_demonstrations(tmp_path: Path, pendulum_expert: Any) -> None:
     """Its size does not depend on how many there are."""
     sizes = []
@@ -315,8 +435,9 @@ sys.modules["sb3_gail_ext"] = None  # importing it, even from a pickle, now fail
 import numpy as np
 from sb3_contrib import TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import PPO
-for name, algorithm in (("clip", PPO), ("rate", PPO), ("trpo", TRPO)):
+for name, algorithm in (("clip", PPO), ("rate", PPO), ("trpo", TRPO), ("linear", PPO)):
     model = algorithm.load(name + ".zip", device="cpu")
+    assert type(model.policy.features_extractor).__name__ == "FlattenExtractor"
     np.save(name + ".npy", model.predict(np.load("obs.npy"), deterministic=True)[0])
 """
 
@@ -328,8 +449,12 @@ def test_exported_policies_open_where_this_package_is_not_installed(
         "clip": pendulum(pendulum_expert, clip_range=LinearSchedule(0.2)),
         "rate": pendulum(pendulum_expert, learning_rate=LinearSchedule(1e-3)),
         "trpo": adversarial(TRPO)(
-            "MlpPolicy", "Pendulum-v1", pendulum_expert, n_steps=64, batch_size=64, device="cpu"
+            "MlpPolicy",
+            "Pendulum-v1",
+            pendulum_expert,
+            **{name: value for name, value in SMALL.items() if name != "n_epochs"},
         ),
+        "linear": pendulum(pendulum_expert, policy_kwargs={"net_arch": []}),
     }
     for name, model in models.items():
         model.learn(64)
@@ -337,19 +462,22 @@ def test_exported_policies_open_where_this_package_is_not_installed(
     np.save(tmp_path / "obs.npy", pendulum_expert[0].obs)
     subprocess.run([sys.executable, "-c", PLAIN_LOAD], cwd=tmp_path, check=True, timeout=60)
     for name, model in models.items():
+        assert (model.policy.features_extractor.scaling.std > 1.5).any()  # there is much to fold
         expected = model.predict(pendulum_expert[0].obs, deterministic=True)[0]
-        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), expected)
+        assert np.ptp(expected) > 0.01
+        # The scaling has gone into the weights: equal but for float32's rounding.
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), expected, atol=1e-5, rtol=0)
 
 
 def test_the_exported_policy_of_gail_itself_goes_on_learning_as_ppo(
     tmp_path: Path, pendulum_expert: Any
 ) -> None:
-    model = pendulum(pendulum_expert).learn(64)
+    model = pendulum(pendulum_expert, learning_rate=LinearSchedule(1.25e-3)).learn(64)
     model.export_policy(tmp_path / "policy")
     loaded = PPO.load(tmp_path / "policy", env=gym.make("Pendulum-v1"), device="cpu")
     assert type(loaded) is PPO
     assert not any("expert" in name or "discriminator" in name for name in vars(loaded))
-    assert loaded.learning_rate == 5e-4
+    assert loaded.learning_rate == 1.25e-3  # its initial value
     loaded.learn(64)
 
 
@@ -404,6 +532,34 @@ def test_the_log_tells_the_true_from_the_learned_reward(cartpole_expert: Any) ->
     assert {"discriminator/gradient_penalty", "train/loss"} <= row.keys()
 
 
+def test_the_log_compares_the_learned_reward_with_a_constant_one(cartpole_expert: Any) -> None:
+    """Of the first round's whole episodes, in the rewards as they are learned, not as scaled."""
+    model = cartpole(cartpole_expert, n_steps=512, warm_start_updates=0)
+    memory = logging_to_memory(model)
+    rounds: list[tuple[np.ndarray, np.ndarray]] = []
+    relabel = model.rollout_buffer.relabel
+
+    def spy(*args: Any) -> np.ndarray:
+        learned = relabel(*args)
+        rounds.append((learned[:, 0], model.rollout_buffer.episode_starts[:, 0].copy()))
+        return learned
+
+    model.rollout_buffer.relabel = spy  # type: ignore[method-assign]
+    model.learn(1024)
+    rewards, starts = rounds[0]
+    borders = np.flatnonzero(starts)
+    assert len(borders) > 11
+    lengths = np.diff(borders)
+    returns = np.array([r.sum() for r in np.split(rewards, borders)[1:-1]])
+    row = memory.rows[-1]
+    assert row["rollout/learned_return"] == pytest.approx(returns.mean(), rel=1e-4)
+    constant = (returns / lengths).mean() * lengths.mean()
+    assert row["rollout/constant_reward_return"] == pytest.approx(constant, rel=1e-4)
+    share = np.corrcoef(lengths, returns)[0, 1] ** 2
+    assert row["rollout/constant_reward_share"] == pytest.approx(share, rel=1e-4)
+    assert abs(np.std(returns) - 1) > 0.5  # a scaled reward's would differ
+
+
 def test_the_learned_reward_is_the_rollouts_mean(pendulum_expert: Any) -> None:
     model = pendulum(pendulum_expert, learning_rate=0.0, discriminator_learning_rate=0.0)
     memory = logging_to_memory(model)
@@ -454,9 +610,117 @@ def test_rollouts_are_of_2048_steps_however_many_environments(n_envs: int, n_ste
 
 
 def test_defaults_may_be_overridden(pendulum_expert: Any) -> None:
-    assert pendulum(pendulum_expert).gae_lambda == 0.9
+    default = inspect.signature(GAIL).parameters["gae_lambda"].default
+    assert pendulum(pendulum_expert).gae_lambda == default
     assert pendulum(pendulum_expert, gae_lambda=0.5).gae_lambda == 0.5
     assert pendulum(pendulum_expert, n_steps=128).n_steps == 128
+
+
+# --- The true reward is not learned from -------------------------------------------------------
+
+
+class Noise(gym.Wrapper):
+    """Pays at random, and much."""
+
+    def __init__(self, env: gym.Env, seed: int) -> None:
+        super().__init__(env)
+        self.rng = np.random.default_rng(seed)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        obs, _, terminated, truncated, info = self.env.step(action)
+        return obs, self.rng.normal(scale=1e4), terminated, truncated, info
+
+
+def plain(state: Any) -> Any:
+    """Tensors anywhere inside dicts and lists as arrays."""
+    if isinstance(state, th.Tensor):
+        return state.detach().numpy().copy()
+    if isinstance(state, dict):
+        return {key: plain(value) for key, value in state.items()}
+    return [plain(value) for value in state] if isinstance(state, list) else state
+
+
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "HopperMuJoCoEnv-v0"])
+def test_not_a_bit_of_what_is_learned_depends_on_the_environments_reward(
+    env_id: str, pendulum_expert: Any, make_trajectory: Any
+) -> None:
+    """With all that is on by default: two runs that differ in nothing but the reward."""
+    expert = pendulum_expert
+    if env_id != "Pendulum-v1":
+        expert = [make_trajectory(40, obs_dim=11, act_dim=3)]
+
+    def trained(wrap: Any) -> tuple[list[float], Any]:
+        model = GAIL(
+            "MlpPolicy",
+            wrap(gym.make(env_id)),
+            expert,
+            n_steps=128,
+            batch_size=64,
+            seed=0,
+            device="cpu",
+            warm_start_updates=50,
+            critic_warm_up_rollouts=2,
+        )
+        assert model.normalize_learned_reward
+        assert model.normalize_policy_inputs
+        model.learn(5 * 128)
+        buffer = model.rollout_buffer
+        learned = {
+            "policy": model.policy.state_dict(),
+            "policy's optimiser": model.policy.optimizer.state_dict(),
+            "discriminator": model.discriminator.net.state_dict(),
+            "discriminator's optimiser": model.discriminator.optimizer.state_dict(),
+            "rewards": buffer.rewards,
+            "returns": buffer.returns,
+            "advantages": buffer.advantages,
+            "values": buffer.values,
+            "scale": vars(model._scale_rewards._statistics),
+        }
+        return [episode["r"] for episode in model.ep_info_buffer], plain(learned)
+
+    true_returns, expected = trained(lambda env: env)
+    assert len(true_returns) >= 3
+    assert np.abs(expected["advantages"]).min() > 0
+    for seed in (0, 1):
+        noisy_returns, learned = trained(lambda env, s=seed: Noise(env, s))
+        assert np.abs(np.subtract(noisy_returns, true_returns)).min() > 10
+        np.testing.assert_equal(learned, expected)
+
+
+# --- Warnings ----------------------------------------------------------------------------------
+
+
+def warned(model: GAIL, n_rounds: int) -> list[str]:
+    """What `learn` has warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.learn(n_rounds * model.n_steps)
+    assert model._n_rollouts == n_rounds
+    return [str(w.message) for w in caught if w.category is UserWarning]
+
+
+def test_wrongly_scaled_actions_are_warned_of_once(pendulum_expert: Any) -> None:
+    """Demonstrations in percent, where the agent explores with a few of them."""
+    percent = gym.wrappers.RescaleAction(gym.make("Pendulum-v1"), -100.0, 100.0)
+    demonstrations = [replace(e, acts=80 + 10 * e.acts) for e in pendulum_expert]  # 60 to 100
+    settings = {**SMALL, "n_steps": 32, "batch_size": 32, "n_epochs": 1, "warm_start_updates": 0}
+    model = GAIL(
+        "MlpPolicy",
+        percent,
+        demonstrations,
+        **settings,
+        gradient_penalty=0.0,
+        n_discriminator_updates=20,
+        discriminator_batch_size=32,
+    )
+    messages = [m for m in warned(model, 60) if "saturated" in m]
+    assert len(messages) == 1
+    assert "another scale of actions" in messages[0]
+
+
+def test_a_healthy_run_warns_of_nothing(cartpole_expert: Any) -> None:
+    model = cartpole(cartpole_expert, n_epochs=1, warm_start_updates=300)
+    assert warned(model, 40) == []
 
 
 # --- Other generators --------------------------------------------------------------------------
@@ -470,7 +734,13 @@ def test_any_on_policy_algorithm_can_be_the_generator(
     assert issubclass(imitator, generator)
     assert imitator.__name__ == f"Adversarial{generator.__name__}"
     assert adversarial(generator) is imitator
-    model = imitator("MlpPolicy", "Pendulum-v1", pendulum_expert, n_steps=32, seed=0, device="cpu")
+    settings = {"n_steps": 32, "seed": 0, "device": "cpu"}
+    model = imitator(
+        "MlpPolicy",
+        "Pendulum-v1",
+        pendulum_expert,
+        **{**settings, "warm_start_updates": 0, "critic_warm_up_rollouts": 0},
+    )
     before = weights(model)
     model.learn(64)
     assert not same(before, weights(model))

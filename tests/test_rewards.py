@@ -56,6 +56,19 @@ def test_loss_is_cross_entropy_with_both_sides_of_equal_weight(
     th.testing.assert_close(discriminator_loss(e, a), reference)
 
 
+@given(expert=logit_lists, agent=logit_lists, smoothing=st.floats(0, 1))
+@settings(deadline=None)
+def test_label_smoothing_is_one_sided(
+    expert: list[float], agent: list[float], smoothing: float
+) -> None:
+    e, a = th.tensor(expert), th.tensor(agent)
+    reference = 0.5 * (
+        F.binary_cross_entropy_with_logits(e, th.full_like(e, 1 - smoothing))
+        + F.binary_cross_entropy_with_logits(a, th.zeros_like(a))
+    )
+    th.testing.assert_close(discriminator_loss(e, a, smoothing), reference, rtol=1e-4, atol=1e-5)
+
+
 LOGITS = np.array([-1000.0, -80.0, -3.0, -1e-4, 0.0, 1e-4, 3.0, 80.0, 1000.0])
 
 
@@ -143,7 +156,7 @@ def test_gradient_penalty_of_a_constant_has_finite_gradients() -> None:
 def test_observations_are_standardised_and_actions_mapped_to_unit_range() -> None:
     net = NormalizedRewardNet(default_reward_net(OBSERVATIONS, ACTIONS))
     data = batch(500, centre=7.0)
-    net.fit_once(data)
+    net.fit_once(data.obs)
     obs, acts, next_obs, _ = net.scale(*net.preprocess(*data))
     np.testing.assert_allclose(obs.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(obs.std(0, correction=0), 1, rtol=1e-5)
@@ -154,30 +167,30 @@ def test_observations_are_standardised_and_actions_mapped_to_unit_range() -> Non
 
 def test_statistics_are_taken_once() -> None:
     net = NormalizedRewardNet(default_reward_net(OBSERVATIONS, ACTIONS))
-    np.testing.assert_array_equal(net.obs_mean, 0)
-    np.testing.assert_array_equal(net.obs_std, 1)
-    net.fit_once(batch(50, centre=3.0))
-    mean, std = net.obs_mean.clone(), net.obs_std.clone()
+    np.testing.assert_array_equal(net.obs_scaling.mean, 0)
+    np.testing.assert_array_equal(net.obs_scaling.std, 1)
+    net.fit_once(batch(50, centre=3.0).obs)
+    mean, std = net.obs_scaling.mean.clone(), net.obs_scaling.std.clone()
     assert mean.min() > 2.0
-    net.fit_once(batch(50, centre=-3.0))
-    assert th.equal(net.obs_mean, mean)
-    assert th.equal(net.obs_std, std)
+    net.fit_once(batch(50, centre=-3.0).obs)
+    assert th.equal(net.obs_scaling.mean, mean)
+    assert th.equal(net.obs_scaling.std, std)
 
 
 def test_a_loaded_net_counts_as_fitted() -> None:
     trained = NormalizedRewardNet(default_reward_net(OBSERVATIONS, ACTIONS))
-    trained.fit_once(batch(50, centre=3.0))
+    trained.fit_once(batch(50, centre=3.0).obs)
     loaded = NormalizedRewardNet(default_reward_net(OBSERVATIONS, ACTIONS))
     loaded.load_state_dict(trained.state_dict())
-    loaded.fit_once(batch(50, centre=-3.0))
-    assert th.equal(loaded.obs_mean, trained.obs_mean)
+    loaded.fit_once(batch(50, centre=-3.0).obs)
+    assert th.equal(loaded.obs_scaling.mean, trained.obs_scaling.mean)
 
 
 def test_a_coordinate_that_never_moves_stays_quiet() -> None:
     data = batch(50)
     data.obs[:, 1] = 4.0
     net = NormalizedRewardNet(default_reward_net(OBSERVATIONS, ACTIONS))
-    net.fit_once(data)
+    net.fit_once(data.obs)
     far = th.tensor([[0.0, 4.001, 0.0], [0.0, 1e6, 0.0]])
     scaled = net.scale(far, th.zeros(2, 2), far, th.zeros(2))[0]
     assert abs(scaled[0, 1].item()) < 0.2
@@ -200,9 +213,48 @@ def test_unbounded_and_discrete_actions_and_images_pass_unscaled() -> None:
     pixels = NormalizedRewardNet(base)
     frames = np.random.default_rng(0).integers(0, 256, (5, 36, 36, 3), np.uint8)
     data = TransitionBatch(frames, np.zeros(5, int), frames, np.zeros(5, bool))
-    pixels.fit_once(data)
-    assert not pixels.fitted
+    pixels.fit_once(data.obs)
+    assert not pixels.obs_scaling.fitted
     assert pixels(*pixels.preprocess(*data)).shape == (5,)
+
+
+@pytest.mark.parametrize(
+    "observations", [OBSERVATIONS, spaces.Box(0, 255, (36, 36, 3), np.uint8)], ids=["mlp", "cnn"]
+)
+def test_spectral_norm_keeps_the_largest_singular_values_at_1(observations: spaces.Box) -> None:
+    th.manual_seed(0)
+    net = default_reward_net(observations, spaces.Discrete(2), spectral_norm=True)
+    layers = [m for m in net.modules() if isinstance(m, th.nn.Linear | th.nn.Conv2d)]
+    assert len(layers) >= 3
+    obs = np.random.default_rng(0).integers(0, 256, (2, *observations.shape))
+    data = (obs.astype(observations.dtype), np.zeros(2, int), obs, np.zeros(2, bool))
+    for layer in layers:
+        th.nn.init.normal_(layer.parametrizations.weight.original, std=3.0)  # a steep one
+    net.train()
+    for _ in range(50):
+        net(*net.preprocess(*data))
+    largest = [th.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in layers]
+    np.testing.assert_allclose(largest, 1.0, rtol=0.02)
+
+
+def test_spectral_norm_is_left_out_unless_asked_for() -> None:
+    net = default_reward_net(OBSERVATIONS, ACTIONS)
+    assert not any(th.nn.utils.parametrize.is_parametrized(m) for m in net.modules())
+
+
+def test_dropout_reaches_the_default_net_and_is_off_when_it_rewards() -> None:
+    def differ(**kwargs: object) -> tuple[bool, bool]:
+        """Do two passes differ where it learns, and where it rewards?"""
+        learner = discriminator(default_reward_net(OBSERVATIONS, ACTIONS, **kwargs))
+        data = batch(5)
+        inputs = learner.net.preprocess(*data)
+        learner.net.train()
+        learns = [learner.net(*inputs) for _ in range(2)]
+        rewards = [learner.reward(*data) for _ in range(2)]
+        return not th.equal(*learns), not np.array_equal(*rewards)
+
+    assert differ(dropout_prob=0.5) == (True, False)
+    assert differ() == (False, False)
 
 
 # --- Discriminator -----------------------------------------------------------------------------
@@ -296,6 +348,21 @@ def test_learning_rate_can_be_set_and_weight_decay_arrives() -> None:
     before = [p.clone() for p in learner.net.parameters()]
     learner.update(batch(8), batch(8, seed=1))
     assert all(th.equal(p, q) for p, q in zip(before, learner.net.parameters(), strict=True))
+
+
+def test_label_smoothing_keeps_the_discriminator_from_certainty() -> None:
+    """Two points told apart for certain: D of the expert's goes to its label, 1 - 0.2."""
+    learner = discriminator(
+        default_reward_net(OBSERVATIONS, ACTIONS),
+        label_smoothing=0.2,
+        gradient_penalty_coef=0.0,
+        learning_rate=1e-2,
+    )
+    expert, agent = batch(1, 3.0), batch(1, -3.0)
+    for _ in range(200):
+        learner.update(expert, agent)
+    assert th.sigmoid(learner.logits(*expert)).item() == pytest.approx(0.8, abs=0.02)
+    assert th.sigmoid(learner.logits(*agent)).item() < 0.02
 
 
 def test_reward_leaves_the_net_in_the_mode_it_was_in() -> None:

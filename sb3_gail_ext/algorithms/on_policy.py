@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,30 @@ from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.save_util import recursive_getattr, save_to_zip_file
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.utils import polyak_update
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from sb3_gail_ext.algorithms.export import export_generator
+from sb3_gail_ext.algorithms.signals import (
+    ExpertFacts,
+    Round,
+    Signals,
+    compare_with_constant,
+    expert_facts,
+)
+from sb3_gail_ext.algorithms.warm_start import clone_behaviour, fit_values
 from sb3_gail_ext.buffers.recorder import RolloutRecorder
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.checks import check_fits_spaces, check_supported_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
+from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
 from sb3_gail_ext.rewards.discriminator import Discriminator
 from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_net
+from sb3_gail_ext.rewards.scaling import ReturnScale, Unscaled
 
 Demonstrations = str | Path | Sequence[Trajectory] | Transitions
 LearningRate = float | Callable[[float], float]
@@ -35,6 +49,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
 
     Put it before an SB3 on-policy algorithm: `class GAIL(AdversarialOnPolicy, PPO)`. Everything
     else, `learn`, `predict`, `save`, `load`, schedules, callbacks, is that algorithm's own.
+    Evidence for the defaults: docs/tuning.md.
 
     :param policy: as in SB3.
     :param env: as in SB3; its reward is only monitored, never learned from.
@@ -42,7 +57,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         left out and attached later with `set_demonstrations`, as after `load`.
     :param reward_net: an `imitation` RewardNet that returns logits, high = expert. By default an
         MLP of two layers of 128 tanh units on observation and action.
-    :param reward_net_kwargs: of the default net.
+    :param reward_net_kwargs: of the default net, e.g. `dropout_prob`, `spectral_norm`.
     :param reward_form: how logits become rewards: `"gail"` -log(1-D), `"airl"` the logit,
         `"log_d"` log D, `"fairl"`.
     :param n_discriminator_updates: discriminator steps per rollout.
@@ -50,13 +65,27 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
     :param discriminator_learning_rate: Adam's, a number or a function of the remaining progress.
     :param gradient_penalty: weight of the one-sided gradient penalty.
     :param entropy_bonus: weight of the entropy of D in the discriminator's objective.
-    :param normalize_inputs: scale observations by the demonstrations' mean and deviation.
+    :param discriminator_weight_decay: Adam's.
+    :param label_smoothing: how much the expert's label is below 1.
+    :param max_discriminator_accuracy: a rollout's discriminator steps end where it tells both
+        sides apart better than this; 1 never ends them.
+    :param normalize_inputs: the discriminator sees observations scaled by the demonstrations'
+        mean and deviation.
+    :param normalize_policy_inputs: so does the policy: an `"MlpPolicy"` that has no features
+        extractor of the user's and no VecNormalize before it.
+    :param normalize_learned_reward: divide rewards by the running deviation of their returns.
+    :param warm_start_updates: of behaviour cloning, 64 transitions each, before the first rollout.
+        An `"MlpPolicy"` then starts with little noise, `log_std_init` -1, unless told otherwise.
+    :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
+    :param policy_averaging: `predict` answers with a running average of the policy's weights, of
+        which each round keeps this share; 0 answers with the latest policy.
     :param generator_kwargs: the SB3 algorithm's own arguments.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
     :raises ValueError: if its observations are no array or its actions neither Box nor Discrete.
     """
 
     rollout_buffer: RelabelledRolloutBuffer
+    policy: ActorCriticPolicy
 
     def __init__(
         self,
@@ -67,13 +96,20 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         reward_net: RewardNet | None = None,
         reward_net_kwargs: dict[str, Any] | None = None,
         reward_form: str = "gail",
-        n_discriminator_updates: int = 16,
-        discriminator_batch_size: int = 512,
+        n_discriminator_updates: int = 8,
+        discriminator_batch_size: int = 256,
         discriminator_learning_rate: LearningRate = 1e-3,
-        gradient_penalty: float = 0.5,
+        gradient_penalty: float = 2.0,
         entropy_bonus: float = 0.0,
         discriminator_weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        max_discriminator_accuracy: float = 1.0,
         normalize_inputs: bool = True,
+        normalize_policy_inputs: bool = True,
+        normalize_learned_reward: bool = True,
+        warm_start_updates: int = 5_000,
+        critic_warm_up_rollouts: int = 5,
+        policy_averaging: float = 0.9,
         _init_setup_model: bool = True,
         **generator_kwargs: Any,
     ) -> None:
@@ -86,9 +122,27 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         self.gradient_penalty = gradient_penalty
         self.entropy_bonus = entropy_bonus
         self.discriminator_weight_decay = discriminator_weight_decay
+        self.label_smoothing = label_smoothing
+        self.max_discriminator_accuracy = max_discriminator_accuracy
         self.normalize_inputs = normalize_inputs
+        self.normalize_policy_inputs = normalize_policy_inputs
+        self.normalize_learned_reward = normalize_learned_reward
+        self.warm_start_updates = warm_start_updates
+        self.critic_warm_up_rollouts = critic_warm_up_rollouts
+        self.policy_averaging = policy_averaging
         self.expert: TransitionBatch | None = None
+        self._n_rollouts = 0
+        self._scale_rewards = ReturnScale() if normalize_learned_reward else Unscaled()
+        self._signals = Signals()
+        self._expert_facts = ExpertFacts()
         self._rng = np.random.default_rng(generator_kwargs.get("seed"))
+        if policy in ("MlpPolicy", ActorCriticPolicy):
+            defaults = {
+                **(_SMALL_NOISE if warm_start_updates else {}),
+                **(_SCALED if normalize_policy_inputs and not _normalizes(env) else {}),
+            }
+            given = generator_kwargs.get("policy_kwargs") or {}
+            generator_kwargs["policy_kwargs"] = {**defaults, **given}
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # SB3 passes None when it loads a model
@@ -100,7 +154,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
             self.set_demonstrations(demonstrations)
 
     def set_demonstrations(self, demonstrations: Demonstrations) -> None:
-        """Imitate these from now on. The first set also fixes the discriminator's input scaling.
+        """Imitate these from now on. The first set also fixes the scaling of the inputs.
 
         :raises DemonstrationError: if they do not fit the environment.
         """
@@ -112,8 +166,11 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         expert = flatten(demonstrations)
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
         self.expert = expert
+        self._expert_facts = expert_facts(demonstrations)
         if self.normalize_inputs:
-            self.discriminator.net.fit_once(expert)
+            self.discriminator.net.fit_once(expert.obs)
+        for policy in (self.policy, self.averaged_policy):
+            fit_scaling(policy, expert.obs)
 
     def _warn_if_recorded_elsewhere(self, path: str | Path) -> None:
         # The chapter's own trap: MuJoCo's hops in PyBullet's physics, where they fall.
@@ -124,54 +181,107 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
 
     def train(self) -> None:
         """One round of GAIL's Algorithm 1 (Ho & Ermon, 2016) on the rollout just collected."""
-        self._update_discriminator()
-        learned = self.rollout_buffer.relabel(self.discriminator.reward)
-        self.logger.record("rollout/learned_rew_mean", float(learned.mean()))
-        super().train()
+        measured = self._update_discriminator()
+        learned = self.rollout_buffer.relabel(self.discriminator.reward, self._scale_rewards)
+        self._report(measured, learned)
+        self._n_rollouts += 1
+        if self._n_rollouts <= self.critic_warm_up_rollouts:
+            self.logger.record("train/value_loss", fit_values(self.policy, self.rollout_buffer))
+        else:
+            super().train()
+        self._average_policy()
 
-    def export_policy(self, path: str | Path) -> None:
-        """Save the generator alone, as a file that its own class opens, e.g. `PPO.load(path)`.
-
-        Nothing in the file needs this package, unless the policy's class is ours: a schedule is
-        replaced by its initial value.
-        """
-        excluded = {*self._excluded_save_params(), *_OWN_ATTRIBUTES}
-        data = {name: value for name, value in vars(self).items() if name not in excluded}
-        for name in _SCHEDULES:
-            if callable(data.get(name)):
-                data[name] = float(data[name](1.0))
-        modules, _ = super()._get_torch_save_params()
-        save_to_zip_file(
-            path,
-            data=data,
-            params={name: recursive_getattr(self, name).state_dict() for name in modules},
-        )
-
-    def _update_discriminator(self) -> None:
+    def _update_discriminator(self) -> dict[str, float]:
         assert self.expert is not None  # `_setup_learn` has checked
         self.discriminator.set_learning_rate(self._discriminator_lr())
         agent = self.rollout_buffer.transitions()
-        measured = [
-            self.discriminator.update(self._draw(self.expert), self._draw(agent))
-            for _ in range(self.n_discriminator_updates)
-        ]
-        for key in measured[0] if measured else ():
-            self.logger.record(f"discriminator/{key}", np.mean([m[key] for m in measured]))
+        measured: list[dict[str, float]] = []
+        for _ in range(self.n_discriminator_updates):
+            measured.append(self.discriminator.update(self._draw(self.expert), self._draw(agent)))
+            if self._tells_apart(measured[-1]):
+                break
+        keys = measured[0] if measured else ()
+        return {key: float(np.mean([m[key] for m in measured])) for key in keys}
 
     def _draw(self, transitions: TransitionBatch) -> TransitionBatch:
         return transitions.take(
             self._rng.integers(len(transitions), size=self.discriminator_batch_size)
         )
 
+    def _tells_apart(self, measured: dict[str, float]) -> bool:
+        worse = min(measured["accuracy_expert"], measured["accuracy_agent"])
+        return worse > self.max_discriminator_accuracy
+
     def _discriminator_lr(self) -> float:
         rate = self.discriminator_learning_rate
         return rate(self._current_progress_remaining) if callable(rate) else rate
+
+    def _average_policy(self) -> None:
+        """Smooths the swings of a game with two players (Yazici et al. 2019, for GANs)."""
+        polyak_update(
+            self.policy.parameters(), self.averaged_policy.parameters(), 1 - self.policy_averaging
+        )
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As in SB3, with the averaged policy once there is something to average."""
+        policy = self.averaged_policy if self.num_timesteps else self.policy
+        return policy.predict(*args, **kwargs)
+
+    def _clone_expert(self) -> None:
+        """Behaviour cloning, on observations as the policy sees them."""
+        assert self.expert is not None
+        expert, normalize = self.expert, self.get_vec_normalize_env()
+        if normalize is not None and normalize.norm_obs:
+            if normalize.training:
+                # Statistics that begin with the first rollouts would move the clone's inputs.
+                normalize.obs_rms.update(expert.obs)
+                self._last_obs = normalize.normalize_obs(normalize.get_original_obs())
+            seen = np.asarray(normalize.normalize_obs(expert.obs))
+            expert = TransitionBatch(seen, *expert[1:])
+        loss = clone_behaviour(
+            self.policy, expert, n_updates=self.warm_start_updates, rng=self._rng
+        )
+        self.logger.record("warm_start/neg_log_likelihood", loss)
+
+    def _report(self, measured: dict[str, float], learned: np.ndarray) -> None:
+        """Log the round, and warn, once, of what looks wrong in it."""
+        for key, value in measured.items():
+            self.logger.record(f"discriminator/{key}", value)
+        self.logger.record("rollout/learned_rew_mean", float(learned.mean()))
+        compared = compare_with_constant(learned, self.rollout_buffer.episode_starts)
+        if compared is not None:
+            self.logger.record("rollout/learned_return", compared.learned_return)
+            self.logger.record("rollout/constant_reward_return", compared.constant_return)
+            self.logger.record("rollout/constant_reward_share", compared.share)
+        ended = [episode["l"] for episode in self.ep_info_buffer or ()]
+        now = Round(
+            progress=1.0 - self._current_progress_remaining,
+            accuracy_expert=measured.get("accuracy_expert", math.nan),
+            accuracy_agent=measured.get("accuracy_agent", math.nan),
+            reward_min=float(learned.min()),
+            reward_max=float(learned.max()),
+            agent_length=float(np.mean(ended)) if ended else None,
+            agent_terminal_share=self.rollout_buffer.terminal_share(),
+            expert=self._expert_facts,
+        )
+        for message in self._signals.update(now):
+            warnings.warn(message, stacklevel=4)
+
+    def export_policy(self, path: str | Path) -> None:
+        """Save the averaged policy as a file that the generator's class opens: `PPO.load(path)`.
+
+        Nothing in the file needs this package, unless the policy's class is ours.
+        """
+        modules, _ = super()._get_torch_save_params()
+        excluded = {*self._excluded_save_params(), *_OWN_ATTRIBUTES}
+        export_generator(self, self.averaged_policy, path, excluded=excluded, modules=modules)
 
     # How SB3 is extended.
 
     def _setup_model(self) -> None:
         check_supported_spaces(self.observation_space, self.action_space)
         super()._setup_model()
+        self.averaged_policy = copy.deepcopy(self.policy)
         net = self.reward_net
         if net is None:
             net = default_reward_net(
@@ -184,6 +294,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
             gradient_penalty_coef=self.gradient_penalty,
             entropy_coef=self.entropy_bonus,
             weight_decay=self.discriminator_weight_decay,
+            label_smoothing=self.label_smoothing,
             device=self.device,
         )
 
@@ -193,7 +304,13 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
                 "there are no demonstrations to learn from: pass demonstrations=... or call "
                 "set_demonstrations(...) before learn()"
             )
-        return super()._setup_learn(*args, **kwargs)
+        first = self.num_timesteps == 0
+        prepared = super()._setup_learn(*args, **kwargs)
+        if first and self.warm_start_updates:
+            self._clone_expert()
+        if first:
+            self.averaged_policy.load_state_dict(self.policy.state_dict())
+        return prepared
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         # The recorder is last, so that the user's callbacks still see the true reward.
@@ -202,37 +319,27 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         return super()._init_callback(CallbackList([*wrapped, RolloutRecorder()]), progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "discriminator", "expert"]
+        return [*super()._excluded_save_params(), "discriminator", "expert", "averaged_policy"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()
-        return [*modules, "discriminator.net", "discriminator.optimizer"], variables
+        ours = ["averaged_policy", "discriminator.net", "discriminator.optimizer"]
+        return [*modules, *ours], variables
 
 
-_SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+# Of SB3's own MLP policy, where the user's `policy_kwargs` say nothing else.
+_SCALED = {"features_extractor_class": ScaledFlattenExtractor}
+_SMALL_NOISE = {"log_std_init": -1.0}  # a cloned policy explores near what it cloned
+
+
+def _normalizes(env: Any) -> bool:
+    normalize = unwrap_vec_normalize(env) if isinstance(env, VecEnv) else None
+    return normalize is not None and normalize.norm_obs
+
 
 # What a plain generator does not have, or builds for itself.
 _OWN_ATTRIBUTES = {
     *inspect.signature(AdversarialOnPolicy.__init__).parameters,
-    *("discriminator", "expert", "_rng", "rollout_buffer_class", "lr_schedule"),
+    *("discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
+    *("_rng", "_n_rollouts", "_scale_rewards", "_signals", "_expert_facts"),
 }
-
-
-@cache
-def adversarial(generator: type[OnPolicyAlgorithm]) -> type[AdversarialOnPolicy]:
-    """The class that imitates with `generator`: PPO, A2C, sb3-contrib's TRPO or a subclass.
-
-    >>> from sb3_contrib import TRPO
-    >>> GAILWithTRPO = adversarial(TRPO)
-    """
-    if not (isinstance(generator, type) and issubclass(generator, OnPolicyAlgorithm)):
-        raise TypeError(f"{generator!r} is not an on-policy SB3 algorithm class, like PPO or TRPO")
-    if issubclass(generator, AdversarialOnPolicy):
-        raise TypeError(f"{generator.__name__} is adversarial already; use it as it is")
-    if generator.collect_rollouts is not OnPolicyAlgorithm.collect_rollouts:
-        raise TypeError(
-            f"{generator.__name__} collects rollouts in a way of its own, which the recorder does "
-            "not know; use PPO, A2C or TRPO"
-        )
-    name = f"Adversarial{generator.__name__}"
-    return type(name, (AdversarialOnPolicy, generator), {"__module__": __name__})

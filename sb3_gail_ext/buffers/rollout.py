@@ -12,6 +12,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
 RewardFn = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+RewardScale = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
 class RelabelledRolloutBuffer(RolloutBuffer):
@@ -53,20 +54,27 @@ class RelabelledRolloutBuffer(RolloutBuffer):
             )
         )
 
+    def terminal_share(self) -> float | None:
+        """Of the episodes that ended in this rollout, those that no time limit ended."""
+        n_ended = self.episode_starts[1:].sum() + np.sum(self._last_dones)
+        return float(self.terminated.sum() / n_ended) if n_ended else None
+
     def compute_returns_and_advantage(self, last_values: th.Tensor, dones: np.ndarray) -> None:
         """Only remembered: SB3 calls this before the rewards are known (see `relabel`)."""
         self._last_values, self._last_dones = last_values, dones
 
-    def relabel(self, reward_fn: RewardFn) -> np.ndarray:
+    def relabel(self, reward_fn: RewardFn, scale: RewardScale) -> np.ndarray:
         """Reward all transitions in one batched pass, then compute returns and advantages.
 
         Added, not written over: what `rewards` holds until now is SB3's bootstrap at time limits
         (stable-baselines3 issue 633), for the recorder blanks the environment's reward.
 
         :param reward_fn: maps `transitions()` to rewards (buffer_size * n_envs,).
-        :returns: these rewards, float32 of shape (buffer_size, n_envs).
+        :param scale: maps rewards, episode starts, both (buffer_size, n_envs), and gamma to the
+            rewards that the generator gets.
+        :returns: the rewards before `scale`, float32 of shape (buffer_size, n_envs).
         """
         learned = reward_fn(*self.transitions()).reshape(self.rewards.shape)
-        self.rewards += learned
+        self.rewards += scale(learned, self.episode_starts, self.gamma)
         super().compute_returns_and_advantage(self._last_values, self._last_dones)
         return learned

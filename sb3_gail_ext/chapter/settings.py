@@ -55,6 +55,12 @@ _CHAPTER_DISCRIMINATOR_KWARGS: dict[str, Any] = {
     "discriminator_learning_rate": 3e-4,
     "reward_form": "gail",  # -log(1 - D) = -log(sigmoid(chapter_logit))
     "gradient_penalty": 0.0,
+    # The chapter's learner starts from nothing, on rewards and observations as they are.
+    "normalize_policy_inputs": False,
+    "normalize_learned_reward": False,
+    "warm_start_updates": 0,
+    "critic_warm_up_rollouts": 0,
+    "policy_averaging": 0.0,
 }
 
 CHAPTER_GAIL_PRESETS: dict[str, dict[str, Any]] = {

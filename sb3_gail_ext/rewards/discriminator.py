@@ -36,6 +36,7 @@ class Discriminator:
         gradient_penalty_coef: float,
         entropy_coef: float = 0.0,
         weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
         device: th.device | str = "cpu",
     ) -> None:
         if reward_form not in REWARD_FORMS:
@@ -47,6 +48,7 @@ class Discriminator:
         self.reward_form = reward_form
         self.gradient_penalty_coef = gradient_penalty_coef
         self.entropy_coef = entropy_coef
+        self.label_smoothing = label_smoothing
 
     def set_learning_rate(self, learning_rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -59,7 +61,7 @@ class Discriminator:
         with training(self.net):
             both = (th.cat(pair) for pair in zip(expert_inputs, agent_inputs, strict=True))
             expert_logits, agent_logits = self.net.base(*both).split([len(expert), len(agent)])
-            loss = discriminator_loss(expert_logits, agent_logits)
+            loss = discriminator_loss(expert_logits, agent_logits, self.label_smoothing)
             entropy = bernoulli_entropy(th.cat([expert_logits, agent_logits]))
             penalty = th.zeros(())
             if self.gradient_penalty_coef > 0:

@@ -10,23 +10,35 @@ from gymnasium import spaces
 from imitation.rewards.reward_nets import BasicRewardNet, CnnRewardNet, RewardNet
 from stable_baselines3.common.preprocessing import is_image_space
 
-from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.demonstrations.scaling import ObservationScaling
 
-_MIN_STD = 1e-2  # a coordinate that the expert holds still must not become a loud one
 _MAX_SCALED = 10.0
 
 
 def default_reward_net(
-    observation_space: spaces.Space, action_space: spaces.Space, **kwargs: Any
+    observation_space: spaces.Space,
+    action_space: spaces.Space,
+    *,
+    spectral_norm: bool = False,
+    **kwargs: Any,
 ) -> RewardNet:
     """`imitation`'s MLP (its CNN for images) from observation and action to one logit.
 
-    :param kwargs: of that class, e.g. `hid_sizes=(128, 128)`, `use_next_state=True`.
+    :param spectral_norm: keep the largest singular value of each linear layer at 1 (Miyato et al.
+        2018), a bound on the slope where the gradient penalty is a pull.
+    :param kwargs: of that class, e.g. `hid_sizes=(128, 128)`, `use_next_state=True`,
+        `dropout_prob=0.5`.
     """
     if is_image_space(observation_space):
-        return CnnRewardNet(observation_space, action_space, **kwargs)
-    settings = {"hid_sizes": (128, 128), "activation": th.nn.Tanh, **kwargs}
-    return BasicRewardNet(observation_space, action_space, **settings)
+        net: RewardNet = CnnRewardNet(observation_space, action_space, **kwargs)
+    else:
+        settings = {"hid_sizes": (128, 128), "activation": th.nn.Tanh, **kwargs}
+        net = BasicRewardNet(observation_space, action_space, **settings)
+    if spectral_norm:
+        for module in list(net.modules()):
+            if isinstance(module, th.nn.Linear | th.nn.Conv2d):
+                th.nn.utils.parametrizations.spectral_norm(module)
+    return net
 
 
 class NormalizedRewardNet(RewardNet):
@@ -42,13 +54,7 @@ class NormalizedRewardNet(RewardNet):
     def __init__(self, base: RewardNet) -> None:
         super().__init__(base.observation_space, base.action_space, base.normalize_images)
         self.base = base
-        shape = base.observation_space.shape or ()
-        self.obs_mean: th.Tensor
-        self.obs_std: th.Tensor
-        self.register_buffer("obs_mean", th.zeros(shape))
-        self.register_buffer("obs_std", th.ones(shape))
-        self.fitted: th.Tensor
-        self.register_buffer("fitted", th.tensor(False))
+        self.obs_scaling = ObservationScaling(base.observation_space)
         low, high = _finite_bounds(base.action_space)
         self.act_centre: th.Tensor
         self.act_half_range: th.Tensor
@@ -56,17 +62,9 @@ class NormalizedRewardNet(RewardNet):
         half_range = np.where(high > low, (high - low) / 2, 1.0)  # a fixed action stays 0
         self.register_buffer("act_half_range", th.as_tensor(half_range, dtype=th.float32))
 
-    def fit_once(self, transitions: TransitionBatch) -> None:
-        """Take mean and deviation per coordinate from observations (n, ...), the first time only.
-
-        A trained discriminator must go on seeing the scaling it was trained with.
-        """
-        if self.fitted or not _is_float_box(self.observation_space):
-            return
-        self.fitted.fill_(True)
-        obs = transitions.obs.astype(np.float64)
-        self.obs_mean.copy_(th.as_tensor(obs.mean(0)))
-        self.obs_std.copy_(th.as_tensor(np.maximum(obs.std(0), _MIN_STD)))
+    def fit_once(self, obs: np.ndarray) -> None:
+        """Take the scaling from observations (n, *obs_shape), the first time only."""
+        self.obs_scaling.fit_once(obs)
 
     def scale(
         self, state: th.Tensor, action: th.Tensor, next_state: th.Tensor, done: th.Tensor
@@ -81,19 +79,14 @@ class NormalizedRewardNet(RewardNet):
         return self.base(*self.scale(state, action, next_state, done))
 
     def _scale_obs(self, obs: th.Tensor) -> th.Tensor:
-        if not _is_float_box(self.observation_space):
+        if not self.obs_scaling.applies:
             return obs
-        scaled: th.Tensor = (obs - self.obs_mean) / self.obs_std
-        return scaled.clamp(-_MAX_SCALED, _MAX_SCALED)
+        return self.obs_scaling(obs).clamp(-_MAX_SCALED, _MAX_SCALED)
 
     def _scale_act(self, action: th.Tensor) -> th.Tensor:
         if not isinstance(self.action_space, spaces.Box):
             return action
         return (action - self.act_centre) / self.act_half_range
-
-
-def _is_float_box(space: spaces.Space) -> bool:
-    return isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
 
 
 def _finite_bounds(space: spaces.Space) -> tuple[np.ndarray, np.ndarray]:

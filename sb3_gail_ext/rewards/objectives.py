@@ -12,14 +12,20 @@ import torch as th
 from torch.nn import functional as F
 
 
-def discriminator_loss(expert_logits: th.Tensor, agent_logits: th.Tensor) -> th.Tensor:
+def discriminator_loss(
+    expert_logits: th.Tensor, agent_logits: th.Tensor, label_smoothing: float = 0.0
+) -> th.Tensor:
     """Binary cross entropy, both sides weighing the same (GAIL, Ho & Ermon 2016, eq. 16).
 
     :param expert_logits: (n,), high = expert.
     :param agent_logits: (m,), high = expert.
+    :param label_smoothing: the expert's label is 1 less this, one-sided (Salimans et al. 2016,
+        section 3.4): the agent's stays 0, or its mistakes would be rewarded.
     :returns: a scalar.
     """
-    return 0.5 * (F.softplus(-expert_logits).mean() + F.softplus(agent_logits).mean())
+    # softplus(-l) + s * l is the cross entropy with the label 1 - s.
+    expert = F.softplus(-expert_logits) + label_smoothing * expert_logits
+    return 0.5 * (expert.mean() + F.softplus(agent_logits).mean())
 
 
 def bernoulli_entropy(logits: th.Tensor) -> th.Tensor:

@@ -1,0 +1,84 @@
+"""Start from behaviour cloning: the policy from the demonstrations, then the values it needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch.nn import functional as F
+
+from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+
+
+def clone_behaviour(
+    policy: ActorCriticPolicy,
+    expert: TransitionBatch,
+    *,
+    n_updates: int,
+    rng: np.random.Generator,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+) -> float:
+    """Maximise the likelihood of the expert's actions (behaviour cloning; Pomerleau, 1991).
+
+    Counted in updates, not epochs: what it costs does not grow with the demonstrations. The
+    deviation of a Gaussian policy is left as it is: fitted to a deterministic expert it would
+    vanish, and exploration with it. The optimiser is not the policy's own, whose state stays fresh.
+
+    :param expert: observations and actions as the policy sees them.
+    :param rng: draws the batches.
+    :returns: the mean negative log-likelihood of the last 100 batches, in nats.
+    """
+    parameters = [p for name, p in policy.named_parameters() if name != "log_std"]
+    optimizer = th.optim.Adam(parameters, lr=learning_rate)
+    losses = []
+    policy.set_training_mode(True)
+    for _ in range(n_updates):
+        batch = expert.take(rng.integers(len(expert), size=batch_size))
+        obs = th.as_tensor(batch.obs, device=policy.device)
+        acts = th.as_tensor(batch.acts, device=policy.device)
+        loss = -policy.get_distribution(obs).log_prob(acts).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    policy.set_training_mode(False)
+    return float(np.mean(losses[-100:]))
+
+
+def fit_values(
+    policy: ActorCriticPolicy,
+    buffer: RelabelledRolloutBuffer,
+    *,
+    n_epochs: int = 10,
+    batch_size: int = 64,
+) -> float:
+    """Regress the critic on the rollout's returns and leave the actor alone.
+
+    A cloned policy meets a critic that knows nothing, and the first advantages would undo it.
+
+    :returns: the mean squared error over the last epoch.
+    """
+    policy.set_training_mode(True)
+    losses: list[float] = []
+    for _ in range(n_epochs):
+        losses = []
+        for rollout in buffer.get(batch_size):
+            values = policy.predict_values(rollout.observations).flatten()
+            loss = F.mse_loss(values, rollout.returns)
+            policy.optimizer.zero_grad()
+            loss.backward()
+            for parameter in _shared_parameters(policy):
+                parameter.grad = None
+            policy.optimizer.step()
+            losses.append(loss.item())
+    policy.set_training_mode(False)
+    return float(np.mean(losses))
+
+
+def _shared_parameters(policy: ActorCriticPolicy) -> list[th.nn.Parameter]:
+    """What the actor uses as well: the features extractor, unless each has its own."""
+    if not policy.share_features_extractor:
+        return []
+    return list(policy.features_extractor.parameters())
