@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from sb3_gail_ext.cli import demos, evaluate, expert, train, watch
+from sb3_gail_ext.cli import bench, demos, evaluate, expert, train, watch
 
-COMMANDS = (train, evaluate, watch, expert, demos)
+COMMANDS = (train, evaluate, watch, expert, demos, bench)
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,0 +1,67 @@
+"""What one benchmark cell is: a method on a task with a seed, and where its result lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imitation.data.types import TrajectoryWithRew
+
+from sb3_gail_ext.demonstrations.cards import expert_returns
+from sb3_gail_ext.demonstrations.files import load_demonstrations
+from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
+
+
+@dataclass(frozen=True)
+class Task:
+    """An environment and demonstrations of its expert."""
+
+    env_id: str
+    demonstrations: str
+    n_demonstrations: int | None = None  # drawn with the cell's seed; None: all
+
+    n_transitions: int | None = None  # the drawn ones, repeated until there are so many
+
+    def load(self, seed: int) -> list[TrajectoryWithRew]:
+        drawn = load_demonstrations(self.demonstrations, limit=self.n_demonstrations, seed=seed)
+        if self.n_transitions is None:
+            return drawn
+        return drawn * -(-self.n_transitions // sum(len(episode) for episode in drawn))
+
+    def expert_mean(self, n_episodes: int) -> float:
+        """The expert's mean return on the first `n_episodes` evaluation starts."""
+        path = Path(self.demonstrations)
+        expert = expert_returns(path, self.env_id, n_episodes, seed=EVALUATION_SEED)
+        return float(expert.returns.mean())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement, run in a process of its own."""
+
+    kind: str  # "learning" or "throughput"
+    method: str  # a key of `METHODS`
+    label: str  # of its row in tables: the method, unless its settings differ
+    task: Task
+    seed: int
+    total_timesteps: int
+    settings: dict[str, Any] = field(default_factory=dict)  # of the method
+    measure: dict[str, Any] = field(default_factory=dict)  # of the measurement
+
+    @property
+    def id(self) -> str:
+        """Names the cell's result file; another specification has another id."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self.kind}_{self.task.env_id}_{self.label}_{self.seed}_{digest}".replace("/", "_")
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Cell:
+        content = json.loads(text)
+        return cls(**{**content, "task": Task(**content["task"])})

@@ -1,0 +1,152 @@
+"""`sb3-gail bench`: measure this package against `imitation` and plain SB3, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sb3_gail_ext.cli import common
+
+if TYPE_CHECKING:
+    from sb3_gail_ext.bench.task import Cell
+
+_EPILOG = """examples:
+  sb3-gail bench learning --env Hopper-v4 --demos hopper.npz --limit 4 --steps 300000
+  sb3-gail bench learning --env Hopper-v4 --demos hopper.npz --methods gail \\
+      --variant no-warm-start warm_start_updates=0 critic_warm_up_rollouts=0
+  sb3-gail bench throughput --env Hopper-v4 --demos hopper.npz --transitions 4000 1500000
+
+Every measurement runs in a process of its own on one thread, the methods of one seed one after
+the other. writes into --out: bench.md (tables), bench.json (everything), learning.png and
+cells/*.json; a benchmark that was stopped goes on where it was
+"""
+
+_Row = tuple[str, str, dict[str, Any]]
+_WARM_UP = 4_096  # steps before the clock of `throughput` starts
+METHODS = ("gail", "imitation", "ppo", "sac", "bc")
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure speed and time to expert against imitation and SB3",
+        description="learning: steps and seconds to 50, 90 and 95 %% of the expert, and the worst "
+        "evaluation afterwards. throughput: environment steps per second, and where time goes.",
+        epilog=_EPILOG,
+        formatter_class=common.HelpFormatter,
+    )
+    parser.add_argument("kind", choices=("learning", "throughput"), help="what to measure")
+    common.add_env(parser)
+    parser.add_argument("--demos", required=True, type=Path, help="file of demonstrations")
+    parser.add_argument("--limit", type=int, help="use this many episodes, drawn with the seed")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD")
+    parser.add_argument(
+        "--variant",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("LABEL", "KEY=VALUE"),
+        help="gail once more with other settings; may be given several times",
+    )
+    parser.add_argument("--preset", help="of gail: as in sb3-gail train")
+    parser.add_argument("--seeds", type=int, default=5, help="runs per method, seeds 0, 1, ...")
+    parser.add_argument("--steps", type=int, help="environment steps; default 300000 or 20480")
+    parser.add_argument("--every", type=int, default=10_000, help="steps between evaluations")
+    parser.add_argument("--eval-episodes", type=int, default=10, help="of each evaluation")
+    parser.add_argument(
+        "--transitions", type=int, nargs="+", help="repeat the demonstrations up to so many"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once")
+    parser.add_argument("--out", type=Path, help="folder; default runs/bench_KIND_ENV")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from sb3_gail_ext.bench.suite import BenchError, run_suite, write_report
+    from sb3_gail_ext.presets.errors import PresetError
+
+    for name in ("seeds", "every", "eval_episodes", "jobs"):
+        common.positive(getattr(arguments, name), f"--{name.replace('_', '-')}")
+    common.check_env_id(arguments.env)
+    folder = arguments.out or Path("runs") / f"bench_{arguments.kind}_{arguments.env}"
+    common.check_folder(folder)
+    try:
+        cells = build_cells(arguments)
+        title = f"sb3-gail bench {arguments.kind}: {arguments.env}"
+        results = run_suite(cells, folder, jobs=arguments.jobs)
+        print(write_report(results, folder, title, common.command_line(sys.argv[1:])))
+    except (PresetError, BenchError) as error:
+        raise common.InputError(str(error)) from error
+    print(f"results are in {folder}")
+
+
+def build_cells(arguments: argparse.Namespace) -> list[Cell]:
+    """Every method, variant and number of transitions, seed by seed.
+
+    :raises DemonstrationError: if the demonstrations cannot be used.
+    :raises PresetError: if a setting is unknown.
+    """
+    from sb3_gail_ext.bench.task import Cell, Task
+
+    tasks = [
+        Task(arguments.env, str(arguments.demos), arguments.limit, n_transitions)
+        for n_transitions in arguments.transitions or [None]
+    ]
+    tasks[0].load(seed=0)  # a file that cannot be used fails here, not in every cell
+    learning = arguments.kind == "learning"
+    rows = [*_methods(arguments), *_variants(arguments)]
+    return [
+        Cell(
+            kind=arguments.kind,
+            method=method,
+            label=label,
+            task=task,
+            seed=seed,
+            total_timesteps=arguments.steps or (300_000 if learning else 20_480),
+            settings=settings,
+            measure=_measure(arguments) if learning else {"warm_up": _WARM_UP},
+        )
+        for seed in range(arguments.seeds)
+        for task in tasks
+        for label, method, settings in rows
+        if task is tasks[0] or method in ("gail", "imitation")  # the others read no demonstrations
+    ]
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, int]:
+    return {"every": arguments.every, "n_episodes": arguments.eval_episodes}
+
+
+def _methods(arguments: argparse.Namespace) -> list[_Row]:
+    """Label, method and settings of the methods asked for."""
+    from sb3_gail_ext.bench.methods import PPO_SETTINGS
+
+    if arguments.kind == "throughput":  # the same PPO on both sides
+        # No warm start, which takes no environment steps, and no rollouts for the critic alone.
+        ours = {**PPO_SETTINGS, "warm_start_updates": 0, "critic_warm_up_rollouts": 0}
+        chosen = arguments.methods or ("ppo", "gail", "imitation")
+    else:
+        ours, chosen = _preset_settings(arguments), arguments.methods or ("gail", "imitation", "bc")
+    return [(name, name, ours if name == "gail" else {}) for name in chosen]
+
+
+def _variants(arguments: argparse.Namespace) -> list[_Row]:
+    """gail under other labels with other settings."""
+    from sb3_gail_ext.presets.loading import read_settings
+
+    ours = next((settings for _, _, settings in _methods(arguments)), {})
+    return [
+        (label, "gail", {**ours, **read_settings(pairs, "--variant")})
+        for label, *pairs in arguments.variant
+    ]
+
+
+def _preset_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    from sb3_gail_ext.presets.loading import load_preset
+    from sb3_gail_ext.presets.preset import as_settings
+
+    settings = as_settings(load_preset(arguments.preset, arguments.env))
+    del settings["n_timesteps"]  # --steps
+    return settings

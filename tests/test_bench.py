@@ -1,0 +1,291 @@
+"""The benchmark harness: what it reads off curves and clocks, its tables, and one real run."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sb3_gail_ext.bench.learning import time_to_levels
+from sb3_gail_ext.bench.methods import METHODS
+from sb3_gail_ext.bench.stopwatch import Stopwatch
+from sb3_gail_ext.bench.suite import BenchError, run_suite, write_report
+from sb3_gail_ext.bench.tables import learning_table, median_reached, throughput_table
+from sb3_gail_ext.bench.task import Cell, Task
+from sb3_gail_ext.cli import bench as bench_command
+from sb3_gail_ext.cli.main import build_parser, main
+
+HOPPER = "expert_data/HopperMuJoCoEnv-v0/deterministic.trpo.Hopper.0.00.npz"
+
+
+def cell(**kwargs: Any) -> Cell:
+    values = {
+        "kind": "learning",
+        "method": "gail",
+        "label": "gail",
+        "task": Task("HopperMuJoCoEnv-v0", HOPPER, 1),
+        "seed": 0,
+        "total_timesteps": 256,
+    }
+    return Cell(**{**values, **kwargs})
+
+
+# --- Reading curves ----------------------------------------------------------------------------
+
+
+def test_levels_are_first_crossings_and_the_worst_is_what_followed() -> None:
+    curve = [[0, 1.0, 0.2], [10, 2.0, 0.6], [20, 3.0, 0.91], [30, 4.0, 0.7], [40, 5.0, 0.96]]
+    found = time_to_levels(curve)
+    assert (found["steps_to_50"], found["steps_to_90"], found["steps_to_95"]) == (10, 20, 40)
+    assert (found["seconds_to_50"], found["seconds_to_90"]) == (2.0, 3.0)
+    assert (found["worst_after_90"], found["final"]) == (0.7, 0.96)
+
+
+def test_a_level_reached_before_the_first_step_counts() -> None:
+    found = time_to_levels([[0, 1.5, 0.93], [10, 2.0, 0.4], [20, 3.0, 0.97]])
+    assert (found["steps_to_90"], found["seconds_to_90"], found["worst_after_90"]) == (0, 1.5, 0.4)
+
+
+def test_what_was_never_reached_has_no_number() -> None:
+    found = time_to_levels([[0, 1.0, -0.1], [10, 2.0, 0.55]])
+    assert found["steps_to_50"] == 10
+    assert found["steps_to_90"] is None
+    assert found["seconds_to_95"] is None
+    assert found["worst_after_90"] is None
+
+
+def test_nothing_follows_a_crossing_at_the_end() -> None:
+    assert time_to_levels([[0, 1.0, 0.0], [10, 2.0, 0.99]])["worst_after_90"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "median"),
+    [([3, 1, 2], 2), ([1, 2, 3, 4], 2.5), ([1, None, 2], 2), ([1, None, None], None)],
+)
+def test_never_counts_as_later_than_any_number(values: Any, median: Any) -> None:
+    assert median_reached(values) == median
+
+
+def test_half_never_is_never() -> None:
+    assert median_reached([1, 2, None, None]) is None
+
+
+# --- The clock ---------------------------------------------------------------------------------
+
+
+class Loop:
+    """An outer method that calls an inner one."""
+
+    def outer(self) -> str:
+        time.sleep(0.02)
+        self.inner()
+        return "done"
+
+    def inner(self) -> None:
+        time.sleep(0.06)
+
+
+def test_stages_are_exclusive_and_add_up_to_the_wall_clock() -> None:
+    loop, stopwatch = Loop(), Stopwatch()
+    stopwatch.watch(loop, "outer", "a")
+    stopwatch.watch(loop, "inner", "b")
+    started = time.perf_counter()
+    stopwatch.restart()
+    assert loop.outer() == "done"
+    time.sleep(0.03)
+    seconds = stopwatch.read()
+    assert sum(seconds.values()) == pytest.approx(time.perf_counter() - started, abs=0.005)
+    assert 0.02 <= seconds["a"] < seconds["b"]  # without the inner's 0.06 in it
+    assert seconds["b"] >= 0.06
+    assert seconds["rest"] >= 0.03
+
+
+def test_a_stage_that_raises_ends() -> None:
+    loop, stopwatch = Loop(), Stopwatch()
+    loop.inner = lambda: 1 / 0  # type: ignore[method-assign, return-value]
+    stopwatch.watch(loop, "inner", "b")
+    with pytest.raises(ZeroDivisionError):
+        loop.inner()
+    stopwatch.restart()
+    time.sleep(0.01)
+    assert set(stopwatch.read()) == {"rest"}
+
+
+# --- Tables ------------------------------------------------------------------------------------
+
+
+def throughput_result(label: str, seed: int, speed: float, **seconds: float) -> dict[str, Any]:
+    return {
+        **json.loads(cell(kind="throughput", label=label, seed=seed).to_json()),
+        "result": {"steps_per_second": speed, "seconds": seconds, "peak_memory_mb": 300 + seed},
+    }
+
+
+def test_throughput_ratios_pair_the_repeats() -> None:
+    results = [
+        throughput_result("ppo", 0, 1000.0, environment=1.0, generator=3.0),
+        throughput_result("gail", 0, 900.0, environment=1.0, generator=3.0),
+        throughput_result("ppo", 1, 500.0, environment=1.0, generator=3.0),
+        throughput_result("gail", 1, 475.0, environment=1.0, generator=3.0),
+    ]
+    header, _, ppo, gail = throughput_table(results).strip().splitlines()
+    assert "ratio to ppo" in header
+    assert "| ppo | as drawn | 750 (500 to 1,000) | 1.00 |" in ppo
+    # 0.90 and 0.95: not 687.5 / 750.
+    assert "| 0.93 (0.90 to 0.95) | 25% |" in gail or "| 0.92 (0.90 to 0.95) | 25% |" in gail
+    assert gail.endswith("| 301 MB |")
+
+
+def learning_result(label: str, seed: int, evaluations: list[list[float]]) -> dict[str, Any]:
+    measured = {"evaluations": evaluations, "peak_memory_mb": 400, **time_to_levels(evaluations)}
+    return {**json.loads(cell(label=label, seed=seed).to_json()), "result": measured}
+
+
+def test_learning_table_counts_who_got_there_and_compares_times() -> None:
+    results = [
+        learning_result("gail", 0, [[0, 1.0, 0.1], [10, 5.0, 0.95], [20, 9.0, 0.85]]),
+        learning_result("imitation", 0, [[0, 1.0, 0.1], [10, 10.0, 0.5], [20, 20.0, 0.97]]),
+        learning_result("gail", 1, [[0, 1.0, 0.1], [10, 5.0, 0.95], [20, 9.0, 0.99]]),
+        learning_result("imitation", 1, [[0, 1.0, 0.1], [10, 10.0, 0.5], [20, 20.0, 0.6]]),
+    ]
+    _, _, gail, imitation = learning_table(results).strip().splitlines()
+    assert "| gail | 0.10 | 2 of 2 | 10 | 10 | 10 | 5 |" in gail
+    assert "| 0.85 | 0.92 (0.85 to 0.99) |" in gail
+    assert "| 1 of 2 |" in imitation
+    assert "never (20 to never)" in imitation
+    # Half of imitation's runs never got there: there is no median to divide by.
+    assert "| 5 | - | 0.85 |" in gail
+
+
+# --- Cells and suites --------------------------------------------------------------------------
+
+
+def test_a_cell_survives_json_and_its_id_tells_specifications_apart() -> None:
+    original = cell(settings={"gamma": 0.98}, measure={"every": 10})
+    again = Cell.from_json(original.to_json())
+    assert again == original
+    assert again.id == original.id
+    others = [cell(seed=1), cell(settings={"gamma": 0.9}), cell(total_timesteps=257), cell()]
+    assert len({original.id, *(other.id for other in others)}) == 5
+
+
+def test_repeated_demonstrations_are_at_least_as_many_as_asked_for() -> None:
+    task = Task("HopperMuJoCoEnv-v0", HOPPER, 2, n_transitions=5_000)
+    episodes = task.load(seed=0)
+    assert 5_000 <= sum(len(e) for e in episodes) < 5_000 + 2_000
+    assert len({id(e) for e in episodes}) == 2
+
+
+def test_a_suite_runs_every_method_and_reports_and_is_not_run_twice(tmp_path: Path) -> None:
+    task = Task("HopperMuJoCoEnv-v0", HOPPER, 1)
+    quick = {"n_envs": 2, "n_steps": 64, "warm_start_updates": 1, "n_epochs": 1}
+    cells = [
+        cell(task=task, settings=quick, measure={"every": 128, "n_episodes": 2}),
+        cell(
+            kind="throughput",
+            label="fast",
+            task=task,
+            settings=quick,
+            measure={"warm_up": 128},
+        ),
+    ]
+    results = run_suite(cells, tmp_path, jobs=2)
+    learning, throughput = (r["result"] for r in results)
+    assert [row[0] for row in learning["evaluations"]] == [0, 128, 256]
+    assert learning["expert_mean"] > 0
+    assert throughput["env_steps"] == 256
+    assert throughput["steps_per_second"] == pytest.approx(
+        256 / sum(throughput["seconds"].values()), rel=0.01
+    )
+    stages = {"environment", "policy", "relabelling", "discriminator", "generator", "rest"}
+    assert set(throughput["seconds"]) == stages
+    tables = write_report(results, tmp_path, "A title", "sb3-gail bench this")
+    report = (tmp_path / "bench.md").read_text()
+    assert tables in report
+    assert "sb3-gail bench this" in report
+    assert "over 1 seeds" in report
+    assert json.loads((tmp_path / "bench.json").read_text()) == results
+    assert (tmp_path / "learning.png").stat().st_size > 1000
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
+    assert run_suite(cells, tmp_path) == results
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()} == before
+
+
+def test_a_cell_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
+    broken = cell(settings={"nonsense": 1}, measure={"every": 1, "n_episodes": 1})
+    with pytest.raises(BenchError, match="nonsense") as caught:
+        run_suite([broken], tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "cells").glob("*.json"))
+
+
+@pytest.mark.parametrize("method", ["imitation", "ppo", "sac", "bc"])
+def test_peers_learn_and_can_be_evaluated(method: str) -> None:
+    task = Task("HopperMuJoCoEnv-v0", HOPPER, 1)
+    settings = {"bc": {"n_epochs": 1}, "sac": {"learning_starts": 10}}.get(method, {})
+    peer = METHODS[method](task, 0, settings)
+    seen: list[int] = []
+    peer.learn({"sac": 20, "bc": 0}.get(method, 2048), seen.append)
+    assert seen[-1] == {"sac": 20, "bc": 0}.get(method, 2048)
+    actions, _ = peer.model.predict(np.zeros((3, 11), np.float32), deterministic=True)
+    assert actions.shape == (3, 3)
+
+
+# --- The command -------------------------------------------------------------------------------
+
+
+def cells_of(*arguments: str) -> list[Cell]:
+    parsed = build_parser().parse_args(
+        ["bench", *arguments, "--env", "HopperMuJoCoEnv-v0", "--demos", HOPPER]
+    )
+    return bench_command.build_cells(parsed)
+
+
+def test_methods_of_one_seed_stand_side_by_side() -> None:
+    cells = cells_of("learning", "--seeds", "2", "--steps", "1000", "--methods", "gail", "bc")
+    assert [(c.seed, c.method) for c in cells] == [(0, "gail"), (0, "bc"), (1, "gail"), (1, "bc")]
+    assert all(c.total_timesteps == 1000 for c in cells)
+
+
+def test_variants_are_gail_with_other_settings() -> None:
+    arguments = ["--seeds", "1", "--variant", "short", "gamma=0.9", "learning_rate=lin_1e-3"]
+    gail, _, _, short = cells_of("learning", *arguments)
+    assert (gail.method, short.method, short.label) == ("gail", "gail", "short")
+    changed = {"gamma": 0.9, "learning_rate": "lin_1e-3"}
+    assert short.settings == {**gail.settings, **changed}
+
+
+def test_more_transitions_are_for_those_who_read_them() -> None:
+    cells = cells_of("throughput", "--seeds", "1", "--transitions", "4000", "9000")
+    assert [(c.method, c.task.n_transitions) for c in cells] == [
+        ("ppo", 4000),
+        ("gail", 4000),
+        ("imitation", 4000),
+        ("gail", 9000),
+        ("imitation", 9000),
+    ]
+    ppo, gail = cells[0], cells[1]
+    assert ppo.settings == {}  # both get PPO_SETTINGS
+    assert {"batch_size": 64, "n_epochs": 10}.items() <= gail.settings.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--variant", "x", "gama=0.9"], "gama"),
+        (["--variant", "x", "gamma"], "KEY=VALUE"),
+        (["--seeds", "0"], "--seeds"),
+        (["--jobs", "-1"], "--jobs"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(
+    arguments: list[str], words: str, capsys: Any, tmp_path: Path
+) -> None:
+    common = ["--env", "HopperMuJoCoEnv-v0", "--demos", HOPPER, "--out", str(tmp_path / "new")]
+    assert main(["bench", "learning", *common, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
