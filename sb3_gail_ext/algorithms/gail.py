@@ -25,7 +25,7 @@ class GAIL(AdversarialOnPolicy, PPO):
     Arguments beyond those of `AdversarialOnPolicy` are PPO's. Three of their defaults differ from
     PPO's, after trials on four environments (docs/tuning.md):
 
-    :param learning_rate: falls linearly from 3e-4 to a fiftieth of it over `learn`.
+    :param learning_rate: falls linearly from 5e-4 to a fiftieth of it over `learn`.
     :param n_steps: per environment and rollout; None makes rollouts of 2,048 steps in all.
     :param gae_lambda: 0.9; a learned reward is dense.
 
@@ -38,7 +38,7 @@ class GAIL(AdversarialOnPolicy, PPO):
         env: GymEnv | str | None,
         demonstrations: Demonstrations | None = None,
         *,
-        learning_rate: LearningRate = LinearSchedule(3e-4),  # noqa: B008 (immutable)
+        learning_rate: LearningRate = LinearSchedule(5e-4),  # noqa: B008 (immutable)
         n_steps: int | None = None,
         gae_lambda: float = 0.9,
         **kwargs: Any,

@@ -56,7 +56,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
     :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`. May be
         left out and attached later with `set_demonstrations`, as after `load`.
     :param reward_net: an `imitation` RewardNet that returns logits, high = expert. By default an
-        MLP of two layers of 128 tanh units on observation and action.
+        MLP of two layers of 64 tanh units on observation and action.
     :param reward_net_kwargs: of the default net, e.g. `dropout_prob`, `spectral_norm`.
     :param reward_form: how logits become rewards: `"gail"` -log(1-D), `"airl"` the logit,
         `"log_d"` log D, `"fairl"`.
@@ -75,7 +75,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         extractor of the user's and no VecNormalize before it.
     :param normalize_learned_reward: divide rewards by the running deviation of their returns.
     :param warm_start_updates: of behaviour cloning, 64 transitions each, before the first rollout.
-        An `"MlpPolicy"` then starts with little noise, `log_std_init` -1, unless told otherwise.
+        An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
     :param policy_averaging: `predict` answers with a running average of the policy's weights, of
         which each round keeps this share; 0 answers with the latest policy.
@@ -96,10 +96,10 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         reward_net: RewardNet | None = None,
         reward_net_kwargs: dict[str, Any] | None = None,
         reward_form: str = "gail",
-        n_discriminator_updates: int = 8,
-        discriminator_batch_size: int = 256,
+        n_discriminator_updates: int = 16,
+        discriminator_batch_size: int = 512,
         discriminator_learning_rate: LearningRate = 1e-3,
-        gradient_penalty: float = 2.0,
+        gradient_penalty: float = 0.5,
         entropy_bonus: float = 0.0,
         discriminator_weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
@@ -107,8 +107,8 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         normalize_inputs: bool = True,
         normalize_policy_inputs: bool = True,
         normalize_learned_reward: bool = True,
-        warm_start_updates: int = 5_000,
-        critic_warm_up_rollouts: int = 5,
+        warm_start_updates: int = 1_000,
+        critic_warm_up_rollouts: int = 2,
         policy_averaging: float = 0.9,
         _init_setup_model: bool = True,
         **generator_kwargs: Any,
@@ -329,7 +329,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
 
 # Of SB3's own MLP policy, where the user's `policy_kwargs` say nothing else.
 _SCALED = {"features_extractor_class": ScaledFlattenExtractor}
-_SMALL_NOISE = {"log_std_init": -1.0}  # a cloned policy explores near what it cloned
+_SMALL_NOISE = {"log_std_init": -0.5}  # a cloned policy explores near what it cloned
 
 
 def _normalizes(env: Any) -> bool:

@@ -32,7 +32,7 @@ def default_reward_net(
     if is_image_space(observation_space):
         net: RewardNet = CnnRewardNet(observation_space, action_space, **kwargs)
     else:
-        settings = {"hid_sizes": (128, 128), "activation": th.nn.Tanh, **kwargs}
+        settings = {"hid_sizes": (64, 64), "activation": th.nn.Tanh, **kwargs}
         net = BasicRewardNet(observation_space, action_space, **settings)
     if spectral_norm:
         for module in list(net.modules()):
