@@ -23,6 +23,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_gail_ext import (
     GAIL,
@@ -784,3 +786,102 @@ def test_an_exported_policy_holds_nothing_but_ppos_own(
     data, _, _ = load_from_zip_file(tmp_path / "policy.zip")
     assert data is not None
     assert data.keys() <= vars(PPO("MlpPolicy", "Pendulum-v1")).keys()
+
+
+# --- What SB3 allows, beyond the usual ----------------------------------------------------------
+
+
+def test_state_dependent_exploration_learns_saves_and_predicts(
+    tmp_path: Path, pendulum_expert: Any
+) -> None:
+    model = pendulum(pendulum_expert, use_sde=True)
+    model.learn(128)
+    model.save(tmp_path / "model")
+    loaded = GAIL.load(tmp_path / "model", device="cpu")
+    obs = np.zeros((5, 3), np.float32)
+    assert np.array_equal(
+        model.predict(obs, deterministic=True)[0], loaded.predict(obs, deterministic=True)[0]
+    )
+
+
+def test_squashed_actions_are_cloned_in_the_policys_own_scale(pendulum_expert: Any) -> None:
+    torques = [replace(e, acts=np.full_like(e.acts, 1.5)) for e in pendulum_expert]
+    squashed = {"squash_output": True}
+    model = pendulum(torques, use_sde=True, policy_kwargs=squashed, warm_start_updates=300)
+    model.learn(64)
+    actions, _ = model.predict(pendulum_expert[0].obs[:50], deterministic=True)
+    assert actions.mean() == pytest.approx(1.5, abs=0.2)  # of a range of +-2
+
+
+@pytest.mark.parametrize("generator", [A2C, TRPO])
+def test_other_generators_take_the_warm_start_as_well(generator: Any, pendulum_expert: Any) -> None:
+    model = adversarial(generator)(
+        "MlpPolicy", "Pendulum-v1", pendulum_expert, n_steps=32, device="cpu", seed=0
+    )
+    model.learn(4 * 32)
+    assert model.num_timesteps == 128
+    assert all(th.isfinite(p).all() for p in model.policy.parameters())
+
+
+class Interrupt(BaseCallback):
+    """Ctrl-C before the first step."""
+
+    def _on_training_start(self) -> None:
+        raise KeyboardInterrupt
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def test_an_interrupted_learn_does_not_undo_what_was_learned(pendulum_expert: Any) -> None:
+    model = pendulum(pendulum_expert)
+    model.learn(128)
+    before = weights(model)
+    with pytest.raises(KeyboardInterrupt):
+        model.learn(128, callback=Interrupt())
+    assert same(before, weights(model))
+    clones = []
+    model._clone_expert = lambda: clones.append(1)  # type: ignore[method-assign]
+    model.learn(64)
+    assert not clones
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"policy_averaging": 1.5},
+        {"policy_averaging": 1.0},
+        {"label_smoothing": -0.1},
+        {"warm_start_updates": -1},
+        {"discriminator_batch_size": 0},
+        {"max_discriminator_accuracy": 2},
+    ],
+)
+def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        GAIL("MlpPolicy", "Pendulum-v1", **{**SMALL, **wrong})
+
+
+def test_observations_are_not_scaled_twice(pendulum_expert: Any) -> None:
+    model = pendulum(pendulum_expert)
+    model.set_env(VecNormalize(make_vec_env("Pendulum-v1", 1)))
+    with pytest.raises(ValueError, match="VecNormalize"):
+        model.learn(64)
+
+
+def test_batch_norms_statistics_reach_the_averaged_policy(pendulum_expert: Any) -> None:
+    class Normed(FlattenExtractor):
+        def __init__(self, space: gym.Space) -> None:
+            super().__init__(space)
+            self.norm = th.nn.BatchNorm1d(3)
+
+        def forward(self, observations: th.Tensor) -> th.Tensor:
+            return self.norm(super().forward(observations))
+
+    model = pendulum(pendulum_expert, policy_kwargs={"features_extractor_class": Normed})
+    model.learn(128)
+    latest, average = (
+        p.features_extractor.norm.running_mean for p in (model.policy, model.averaged_policy)
+    )
+    assert latest.abs().max() > 0
+    assert th.equal(latest, average)

@@ -375,7 +375,7 @@ def test_the_critic_warms_up_on_the_learned_returns(pendulum_expert: Any) -> Non
         "MlpPolicy",
         "Pendulum-v1",
         pendulum_expert,
-        **{**SMALL, "critic_warm_up_rollouts": 100, "warm_start_updates": 0},
+        **{**SMALL, "critic_warm_up_rollouts": 100, "warm_start_updates": 0, "n_epochs": 10},
         learning_rate=3e-3,
         discriminator_learning_rate=0.0,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 import warnings
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch as th
 from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
@@ -81,7 +81,8 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         which each round keeps this share; 0 answers with the latest policy.
     :param generator_kwargs: the SB3 algorithm's own arguments.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises ValueError: if its observations are no array or its actions neither Box nor Discrete.
+    :raises ValueError: if its observations are no array or its actions neither Box nor Discrete,
+        or if a number is out of its range.
     """
 
     rollout_buffer: RelabelledRolloutBuffer
@@ -113,6 +114,17 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         _init_setup_model: bool = True,
         **generator_kwargs: Any,
     ) -> None:
+        _check_ranges(
+            n_discriminator_updates=(n_discriminator_updates, 0, math.inf),
+            discriminator_batch_size=(discriminator_batch_size, 1, math.inf),
+            gradient_penalty=(gradient_penalty, 0, math.inf),
+            discriminator_weight_decay=(discriminator_weight_decay, 0, math.inf),
+            label_smoothing=(label_smoothing, 0, 1),
+            max_discriminator_accuracy=(max_discriminator_accuracy, 0, 1),
+            warm_start_updates=(warm_start_updates, 0, math.inf),
+            critic_warm_up_rollouts=(critic_warm_up_rollouts, 0, math.inf),
+            policy_averaging=(policy_averaging, 0, 0.9999),
+        )
         self.reward_net = reward_net
         self.reward_net_kwargs = reward_net_kwargs
         self.reward_form = reward_form
@@ -131,6 +143,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         self.critic_warm_up_rollouts = critic_warm_up_rollouts
         self.policy_averaging = policy_averaging
         self.expert: TransitionBatch | None = None
+        self._started = False  # `learn` was called: the warm start is behind it
         self._n_rollouts = 0
         self._scale_rewards = ReturnScale() if normalize_learned_reward else Unscaled()
         self._signals = Signals()
@@ -186,10 +199,19 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         self._report(measured, learned)
         self._n_rollouts += 1
         if self._n_rollouts <= self.critic_warm_up_rollouts:
-            self.logger.record("train/value_loss", fit_values(self.policy, self.rollout_buffer))
+            self._fit_values()
         else:
             super().train()
         self._average_policy()
+
+    def _fit_values(self) -> None:
+        loss = fit_values(
+            self.policy,
+            self.rollout_buffer,
+            n_epochs=getattr(self, "n_epochs", 10),  # A2C and TRPO have none
+            batch_size=getattr(self, "batch_size", 64),
+        )
+        self.logger.record("train/value_loss", loss)
 
     def _update_discriminator(self) -> dict[str, float]:
         assert self.expert is not None  # `_setup_learn` has checked
@@ -218,28 +240,34 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
 
     def _average_policy(self) -> None:
         """Smooths the swings of a game with two players (Yazici et al. 2019, for GANs)."""
-        polyak_update(
-            self.policy.parameters(), self.averaged_policy.parameters(), 1 - self.policy_averaging
-        )
+        average, latest = self.averaged_policy, self.policy
+        polyak_update(latest.parameters(), average.parameters(), 1 - self.policy_averaging)
+        for kept, new in zip(average.buffers(), latest.buffers(), strict=True):
+            kept.copy_(new)  # batch norm's are averages already
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """As in SB3, with the averaged policy once there is something to average."""
-        policy = self.averaged_policy if self.num_timesteps else self.policy
+        policy = self.averaged_policy if self._started else self.policy
         return policy.predict(*args, **kwargs)
 
     def _clone_expert(self) -> None:
         """Behaviour cloning, on observations as the policy sees them."""
         assert self.expert is not None
-        expert, normalize = self.expert, self.get_vec_normalize_env()
+        obs, acts = self.expert.obs, self.expert.acts
+        if self.policy.squash_output:
+            acts = self.policy.scale_action(acts)
+        normalize = self.get_vec_normalize_env()
         if normalize is not None and normalize.norm_obs:
             if normalize.training:
                 # Statistics that begin with the first rollouts would move the clone's inputs.
-                normalize.obs_rms.update(expert.obs)
+                normalize.obs_rms.update(obs)
                 self._last_obs = normalize.normalize_obs(normalize.get_original_obs())
-            seen = np.asarray(normalize.normalize_obs(expert.obs))
-            expert = TransitionBatch(seen, *expert[1:])
+            obs = np.asarray(normalize.normalize_obs(obs))
         loss = clone_behaviour(
-            self.policy, expert, n_updates=self.warm_start_updates, rng=self._rng
+            self.policy,
+            TransitionBatch(obs, acts, *self.expert[2:]),
+            n_updates=self.warm_start_updates,
+            rng=self._rng,
         )
         self.logger.record("warm_start/neg_log_likelihood", loss)
 
@@ -281,7 +309,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         check_supported_spaces(self.observation_space, self.action_space)
         super()._setup_model()
-        self.averaged_policy = copy.deepcopy(self.policy)
+        self.averaged_policy = self._another_policy()
         net = self.reward_net
         if net is None:
             net = default_reward_net(
@@ -298,17 +326,39 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
             device=self.device,
         )
 
+    def _another_policy(self) -> ActorCriticPolicy:
+        """A second one with the same weights, made as SB3 makes the first: gSDE's is no copy."""
+        with th.random.fork_rng(devices=[]):  # what is drawn here must not change what follows
+            policy: Any = self.policy_class(
+                self.observation_space,
+                self.action_space,
+                self.lr_schedule,
+                use_sde=self.use_sde,
+                **self.policy_kwargs,
+            ).to(self.device)
+        policy.load_state_dict(self.policy.state_dict())
+        policy.set_training_mode(False)
+        made: ActorCriticPolicy = policy
+        return made
+
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.expert is None:
             raise DemonstrationError(
                 "there are no demonstrations to learn from: pass demonstrations=... or call "
                 "set_demonstrations(...) before learn()"
             )
-        first = self.num_timesteps == 0
+        if _normalizes(self.env) and any(
+            isinstance(module, ScaledFlattenExtractor) for module in self.policy.modules()
+        ):
+            raise ValueError(
+                "VecNormalize and this policy would both scale the observations: make the model "
+                "on the VecNormalize, or with normalize_policy_inputs=False"
+            )
         prepared = super()._setup_learn(*args, **kwargs)
-        if first and self.warm_start_updates:
-            self._clone_expert()
-        if first:
+        if not self._started:
+            self._started = True
+            if self.warm_start_updates:
+                self._clone_expert()
             self.averaged_policy.load_state_dict(self.policy.state_dict())
         return prepared
 
@@ -332,6 +382,13 @@ _SCALED = {"features_extractor_class": ScaledFlattenExtractor}
 _SMALL_NOISE = {"log_std_init": -0.5}  # a cloned policy explores near what it cloned
 
 
+def _check_ranges(**arguments: tuple[float, float, float]) -> None:
+    """:raises ValueError: if a value is not between its lowest and highest."""
+    for name, (value, lowest, highest) in arguments.items():
+        if not lowest <= value <= highest:
+            raise ValueError(f"{name} is {value}; give a number from {lowest} to {highest}")
+
+
 def _normalizes(env: Any) -> bool:
     normalize = unwrap_vec_normalize(env) if isinstance(env, VecEnv) else None
     return normalize is not None and normalize.norm_obs
@@ -341,5 +398,5 @@ def _normalizes(env: Any) -> bool:
 _OWN_ATTRIBUTES = {
     *inspect.signature(AdversarialOnPolicy.__init__).parameters,
     *("discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
-    *("_rng", "_n_rollouts", "_scale_rewards", "_signals", "_expert_facts"),
+    *("_rng", "_started", "_n_rollouts", "_scale_rewards", "_signals", "_expert_facts"),
 }

@@ -26,7 +26,7 @@ def clone_behaviour(
     deviation of a Gaussian policy is left as it is: fitted to a deterministic expert it would
     vanish, and exploration with it. The optimiser is not the policy's own, whose state stays fresh.
 
-    :param expert: observations and actions as the policy sees them.
+    :param expert: observations as the policy sees them, actions as it gives them.
     :param rng: draws the batches.
     :returns: the mean negative log-likelihood of the last 100 batches, in nats.
     """
@@ -60,7 +60,7 @@ def fit_values(
 
     :returns: the mean squared error over the last epoch.
     """
-    policy.set_training_mode(True)
+    policy.set_training_mode(False)  # batch norm's statistics are the actor's, too
     losses: list[float] = []
     for _ in range(n_epochs):
         losses = []
@@ -73,7 +73,6 @@ def fit_values(
                 parameter.grad = None
             policy.optimizer.step()
             losses.append(loss.item())
-    policy.set_training_mode(False)
     return float(np.mean(losses))
 
 

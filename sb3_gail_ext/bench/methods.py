@@ -5,6 +5,7 @@ Every method is a function `(task, seed, settings) -> Method`; `METHODS` lists t
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import set_random_seed
 
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.bench.task import Task
@@ -76,7 +78,7 @@ def sb3_method(model: BaseAlgorithm, **stages: tuple[Any, str]) -> Method:
 def _sb3_stages(model: Any) -> dict[str, tuple[Any, str]]:
     return {
         "environment": (model.env.unwrapped, "step_wait"),  # below what wraps it
-        "policy": (model.policy, "forward"),
+        "policy": (model.policy, "_predict" if isinstance(model, SAC) else "forward"),
         "generator": (model, "train"),
     }
 
@@ -134,7 +136,11 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
 
     def learn(total_timesteps: int, between_rollouts: BetweenRollouts) -> None:
         between_rollouts(0)
-        trainer.train(total_timesteps, callback=lambda _: between_rollouts(generator.num_timesteps))
+        rounds = math.ceil(total_timesteps / trainer.gen_train_timesteps)  # as SB3 rounds: up
+        trainer.train(
+            rounds * trainer.gen_train_timesteps,
+            callback=lambda _: between_rollouts(generator.num_timesteps),
+        )
 
     stages = {
         **_sb3_stages(generator),
@@ -146,6 +152,7 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
 
 def behaviour_cloning(task: Task, seed: int, settings: dict[str, Any]) -> Method:
     """`imitation`'s behaviour cloning of PPO's policy; no environment step."""
+    set_random_seed(seed)
     venv = make_vec_env(task.env_id, n_envs=1, seed=seed)
     policy = ActorCriticPolicy(venv.observation_space, venv.action_space, lambda _: 1e-3)
     trainer = bc.BC(

@@ -14,7 +14,14 @@ _STAGES = ("environment", "policy", "relabelling", "discriminator", "generator",
 
 def throughput_table(results: Sequence[Result], baseline: str = "ppo") -> str:
     """Steps per second, their ratio to the baseline of the same repeat, and where the time goes."""
-    header = ["method", "transitions", "steps/s", f"ratio to {baseline}", *_STAGES, "peak memory"]
+    header = [
+        "method",
+        "transitions",
+        "steps/s",
+        f"ratio to {baseline}",
+        *_STAGES,
+        "peak memory (largest)",
+    ]
     rows = []
     for (label, transitions), group in _grouped(results, _label, _transitions):
         ratios = _paired_ratios(group, [r for r in results if _label(r) == baseline])
@@ -42,10 +49,10 @@ def learning_table(results: Sequence[Result], peer: str = "imitation") -> str:
         "steps to 90 %",
         "steps to 95 %",
         "seconds to 90 %",
-        f"time against {peer}",
-        "worst after 90 %",
+        f"median time / {peer}'s",
+        "worst after 90 % (of all seeds)",
         "final",
-        "peak memory",
+        "peak memory (largest)",
     ]
     rows = []
     for (env_id, label), group in _grouped(results, _env_id, _label):
@@ -75,10 +82,16 @@ def median_reached(values: Sequence[float | None]) -> float | None:
 
 
 def _time_ratio(group: Sequence[Result], peers: Sequence[Result]) -> str:
-    ours, theirs = (
-        median_reached(_values(g, "seconds_to_90")) if g else None for g in (group, peers)
-    )
-    return f"{ours / theirs:.2f}" if ours is not None and theirs is not None else "-"
+    """Median seconds to 90 %, divided by the peer's; an upper bound if the peer never got there."""
+    ours = median_reached(_values(group, "seconds_to_90"))
+    if ours is None or not peers:
+        return "-"
+    theirs = median_reached(_values(peers, "seconds_to_90"))
+    if theirs is not None:
+        return f"{ours / theirs:.2f}"
+    # Whoever never got there needs longer than all of its training.
+    at_least = [p["result"]["seconds_to_90"] or p["result"]["seconds"] for p in peers]
+    return f"under {ours / float(np.median(at_least)):.2f}"
 
 
 def _paired_ratios(group: Sequence[Result], baseline: Sequence[Result]) -> list[float]:

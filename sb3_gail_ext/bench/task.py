@@ -10,7 +10,8 @@ from typing import Any
 
 from imitation.data.types import TrajectoryWithRew
 
-from sb3_gail_ext.demonstrations.cards import expert_returns
+from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions, sha256
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
 
@@ -32,10 +33,26 @@ class Task:
         return drawn * -(-self.n_transitions // sum(len(episode) for episode in drawn))
 
     def expert_mean(self, n_episodes: int) -> float:
-        """The expert's mean return on the first `n_episodes` evaluation starts."""
+        """The expert's mean return on the first `n_episodes` evaluation starts.
+
+        :raises DemonstrationError: unless it is positive: a share of a cost would praise the worse.
+        """
         path = Path(self.demonstrations)
         expert = expert_returns(path, self.env_id, n_episodes, seed=EVALUATION_SEED)
-        return float(expert.returns.mean())
+        mean = float(expert.returns.mean())
+        if mean <= 0:
+            raise DemonstrationError(
+                f"{path}: the expert's mean return is {mean:.1f}; a share of the expert's return "
+                "can be measured only where that is positive"
+            )
+        return mean
+
+    def fingerprint(self) -> str:
+        """Of what a result depends on besides its specification: data, this code, its packages."""
+        parts = [sha256(Path(self.demonstrations)), json.dumps(package_versions())]
+        sources = Path(__file__).parents[1].rglob("*.py")
+        parts += [sha256(path) for path in sorted(sources)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,7 @@ class Cell:
     total_timesteps: int
     settings: dict[str, Any] = field(default_factory=dict)  # of the method
     measure: dict[str, Any] = field(default_factory=dict)  # of the measurement
+    fingerprint: str = ""  # of the task: results of other code or data are not taken for these
 
     @property
     def id(self) -> str:

@@ -25,6 +25,7 @@ cells/*.json; a benchmark that was stopped goes on where it was
 
 _Row = tuple[str, str, dict[str, Any]]
 _WARM_UP = 4_096  # steps before the clock of `throughput` starts
+# `sb3_gail_ext.bench.methods.METHODS`, not imported for the sake of a quick --help.
 METHODS = ("gail", "imitation", "ppo", "sac", "bc")
 
 
@@ -51,7 +52,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="gail once more with other settings; may be given several times",
     )
     parser.add_argument("--preset", help="of gail: as in sb3-gail train")
-    parser.add_argument("--seeds", type=int, default=5, help="runs per method, seeds 0, 1, ...")
+    parser.add_argument("--seeds", type=int, default=5, help="runs per method")
+    parser.add_argument("--first-seed", type=int, default=0, help="seeds from this one on")
     parser.add_argument("--steps", type=int, help="environment steps; default 300000 or 20480")
     parser.add_argument("--every", type=int, default=10_000, help="steps between evaluations")
     parser.add_argument("--eval-episodes", type=int, default=10, help="of each evaluation")
@@ -67,9 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.bench.suite import BenchError, run_suite, write_report
     from sb3_gail_ext.presets.errors import PresetError
 
-    for name in ("seeds", "every", "eval_episodes", "jobs"):
-        common.positive(getattr(arguments, name), f"--{name.replace('_', '-')}")
-    common.check_env_id(arguments.env)
+    _check(arguments)
     folder = arguments.out or Path("runs") / f"bench_{arguments.kind}_{arguments.env}"
     common.check_folder(folder)
     try:
@@ -80,6 +80,27 @@ def run(arguments: argparse.Namespace) -> None:
     except (PresetError, BenchError) as error:
         raise common.InputError(str(error)) from error
     print(f"results are in {folder}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """:raises InputError: before any work, for what cannot be measured or would be ignored."""
+    for name in ("seeds", "every", "eval_episodes", "jobs", "steps"):
+        value = getattr(arguments, name)
+        if value is not None:
+            common.positive(value, f"--{name.replace('_', '-')}")
+    if arguments.first_seed < 0:
+        raise common.InputError(f"--first-seed is {arguments.first_seed}; give 0 or more")
+    for n_transitions in arguments.transitions or ():
+        common.positive(n_transitions, "--transitions")
+    if arguments.kind == "learning" and arguments.transitions:
+        raise common.InputError("--transitions is of throughput; use --limit with learning")
+    if arguments.kind == "throughput" and "bc" in (arguments.methods or ()):
+        raise common.InputError("bc takes no environment steps; leave it out of throughput")
+    labels = [*METHODS, *(label for label, *_ in arguments.variant)]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise common.InputError(f"--variant {twice}: that label is taken; give another")
+    common.check_env_id(arguments.env)
 
 
 def build_cells(arguments: argparse.Namespace) -> list[Cell]:
@@ -94,8 +115,12 @@ def build_cells(arguments: argparse.Namespace) -> list[Cell]:
         Task(arguments.env, str(arguments.demos), arguments.limit, n_transitions)
         for n_transitions in arguments.transitions or [None]
     ]
-    tasks[0].load(seed=0)  # a file that cannot be used fails here, not in every cell
     learning = arguments.kind == "learning"
+    # What cannot be used fails here, not in every cell.
+    tasks[0].load(seed=0)
+    if learning:
+        tasks[0].expert_mean(arguments.eval_episodes)
+    fingerprint = tasks[0].fingerprint()
     rows = [*_methods(arguments), *_variants(arguments)]
     return [
         Cell(
@@ -107,8 +132,9 @@ def build_cells(arguments: argparse.Namespace) -> list[Cell]:
             total_timesteps=arguments.steps or (300_000 if learning else 20_480),
             settings=settings,
             measure=_measure(arguments) if learning else {"warm_up": _WARM_UP},
+            fingerprint=fingerprint,
         )
-        for seed in range(arguments.seeds)
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for task in tasks
         for label, method, settings in rows
         if task is tasks[0] or method in ("gail", "imitation")  # the others read no demonstrations
@@ -121,26 +147,30 @@ def _measure(arguments: argparse.Namespace) -> dict[str, int]:
 
 def _methods(arguments: argparse.Namespace) -> list[_Row]:
     """Label, method and settings of the methods asked for."""
-    from sb3_gail_ext.bench.methods import PPO_SETTINGS
-
-    if arguments.kind == "throughput":  # the same PPO on both sides
-        # No warm start, which takes no environment steps, and no rollouts for the critic alone.
-        ours = {**PPO_SETTINGS, "warm_start_updates": 0, "critic_warm_up_rollouts": 0}
-        chosen = arguments.methods or ("ppo", "gail", "imitation")
-    else:
-        ours, chosen = _preset_settings(arguments), arguments.methods or ("gail", "imitation", "bc")
-    return [(name, name, ours if name == "gail" else {}) for name in chosen]
+    usual = {"learning": ("gail", "imitation", "bc"), "throughput": ("ppo", "gail", "imitation")}
+    chosen = arguments.methods or usual[arguments.kind]
+    return [(name, name, _ours(arguments) if name == "gail" else {}) for name in chosen]
 
 
 def _variants(arguments: argparse.Namespace) -> list[_Row]:
     """gail under other labels with other settings."""
     from sb3_gail_ext.presets.loading import read_settings
 
-    ours = next((settings for _, _, settings in _methods(arguments)), {})
     return [
-        (label, "gail", {**ours, **read_settings(pairs, "--variant")})
+        (label, "gail", {**_ours(arguments), **read_settings(pairs, "--variant")})
         for label, *pairs in arguments.variant
     ]
+
+
+def _ours(arguments: argparse.Namespace) -> dict[str, Any]:
+    """gail's settings."""
+    from sb3_gail_ext.bench.methods import PPO_SETTINGS
+
+    if arguments.kind == "learning":
+        return _preset_settings(arguments)
+    # The same PPO on both sides; no warm start, which takes no environment steps, and no rollouts
+    # for the critic alone.
+    return {**PPO_SETTINGS, "warm_start_updates": 0, "critic_warm_up_rollouts": 0}
 
 
 def _preset_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -23,6 +23,8 @@ def resolve(preset: Preset, model: GAIL) -> Preset:
     """
     defaults = {name: argument.default for name, argument in gail_arguments().items()}
     kwargs = {**defaults, **preset.algorithm_kwargs}
+    ours = {k: v for k, v in model.policy_kwargs.items() if not isinstance(v, type)}
+    kwargs["policy_kwargs"] = {**ours, **(kwargs["policy_kwargs"] or {})}
     for name, value in kwargs.items():
         worked_out = getattr(model, name, None)
         if value is None and isinstance(worked_out, int | float):  # n_steps

@@ -15,10 +15,6 @@ from sb3_gail_ext.rewards.objectives import (
     gradient_penalty,
 )
 
-# The penalty's second derivatives cost more than the rest of a step; a part of the batch, which is
-# drawn at random, estimates it as well.
-_PENALTY_POINTS = 128
-
 
 class Discriminator:
     """Tells expert from agent transitions; its logit is high for the expert's.
@@ -69,9 +65,7 @@ class Discriminator:
             entropy = bernoulli_entropy(th.cat([expert_logits, agent_logits]))
             penalty = th.zeros(())
             if self.gradient_penalty_coef > 0:
-                expert_part = tuple(x[:_PENALTY_POINTS] for x in expert_inputs)
-                agent_part = tuple(x[:_PENALTY_POINTS] for x in agent_inputs)
-                penalty = gradient_penalty(self.net.base, expert_part, agent_part)
+                penalty = gradient_penalty(self.net.base, expert_inputs, agent_inputs)
             self.optimizer.zero_grad()
             total = loss + self.gradient_penalty_coef * penalty - self.entropy_coef * entropy
             total.backward()

@@ -79,7 +79,7 @@ class NormalizedRewardNet(RewardNet):
         return self.base(*self.scale(state, action, next_state, done))
 
     def _scale_obs(self, obs: th.Tensor) -> th.Tensor:
-        if not self.obs_scaling.applies:
+        if not self.obs_scaling.fitted:
             return obs
         return self.obs_scaling(obs).clamp(-_MAX_SCALED, _MAX_SCALED)
 

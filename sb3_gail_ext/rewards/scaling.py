@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
+_LARGEST = 10.0  # VecNormalize's: where all returns are alike, their deviation is next to nothing
+
 
 class Unscaled:
     """Leaves rewards as they are."""
@@ -36,4 +38,5 @@ class ReturnScale:
             returns[step] = running
         self._returns = running
         self._statistics.update(returns.ravel())
-        return rewards / np.sqrt(self._statistics.var + 1e-8)
+        scaled = rewards / np.sqrt(self._statistics.var + 1e-8)
+        return np.clip(scaled, -_LARGEST, _LARGEST)
