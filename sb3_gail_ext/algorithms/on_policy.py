@@ -110,7 +110,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         normalize_learned_reward: bool = True,
         warm_start_updates: int = 1_000,
         critic_warm_up_rollouts: int = 2,
-        policy_averaging: float = 0.9,
+        policy_averaging: float = 0.95,
         _init_setup_model: bool = True,
         **generator_kwargs: Any,
     ) -> None:
