@@ -17,13 +17,12 @@ from imitation.data.types import TrajectoryWithRew
 from stable_baselines3 import PPO
 
 import sb3_gail_ext as sg
+from sb3_gail_ext.algorithms.constant_reward import ConstantReward, compare_with_constant
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.algorithms.signals import (
-    ConstantReward,
     ExpertFacts,
     Round,
     Signals,
-    compare_with_constant,
     expert_facts,
 )
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories

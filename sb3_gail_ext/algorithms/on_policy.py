@@ -20,12 +20,12 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import polyak_update
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from sb3_gail_ext.algorithms.constant_reward import compare_with_constant
 from sb3_gail_ext.algorithms.export import export_generator
 from sb3_gail_ext.algorithms.signals import (
     ExpertFacts,
     Round,
     Signals,
-    compare_with_constant,
     expert_facts,
 )
 from sb3_gail_ext.algorithms.warm_start import clone_behaviour, fit_values
@@ -42,6 +42,11 @@ from sb3_gail_ext.rewards.scaling import ReturnScale, Unscaled
 
 Demonstrations = str | Path | Sequence[Trajectory] | Transitions
 LearningRate = float | Callable[[float], float]
+
+
+# Of SB3's own MLP policy, where the user's `policy_kwargs` say nothing else.
+_SCALED = {"features_extractor_class": ScaledFlattenExtractor}
+_SMALL_NOISE = {"log_std_init": -0.5}  # a cloned policy explores near what it cloned
 
 
 class AdversarialOnPolicy(OnPolicyAlgorithm):
@@ -375,11 +380,6 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         modules, variables = super()._get_torch_save_params()
         ours = ["averaged_policy", "discriminator.net", "discriminator.optimizer"]
         return [*modules, *ours], variables
-
-
-# Of SB3's own MLP policy, where the user's `policy_kwargs` say nothing else.
-_SCALED = {"features_extractor_class": ScaledFlattenExtractor}
-_SMALL_NOISE = {"log_std_init": -0.5}  # a cloned policy explores near what it cloned
 
 
 def _check_ranges(**arguments: tuple[float, float, float]) -> None:

@@ -15,8 +15,9 @@ from sb3_gail_ext.demonstrations.scaling import ObservationScaling
 class ScaledFlattenExtractor(BaseFeaturesExtractor):
     """SB3's FlattenExtractor behind the demonstrations' scaling: (batch, *shape) to (batch, D).
 
-    What VecNormalize does, for a learner that knows before it starts where it should end: the
-    scaling does not drift, and it is part of the policy, so that prediction needs no wrapper.
+    In the place of VecNormalize, for a learner that knows before it starts where it should end: the
+    scaling does not drift, and it is part of the policy, so that prediction needs no wrapper. It
+    does not clip, or it could not be folded into a layer.
     """
 
     def __init__(self, observation_space: spaces.Space) -> None:
