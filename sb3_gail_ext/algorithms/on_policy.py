@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch as th
 from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import polyak_update
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
-from sb3_gail_ext.algorithms.constant_reward import compare_with_constant
 from sb3_gail_ext.algorithms.export import export_generator
+from sb3_gail_ext.algorithms.report import report_round
 from sb3_gail_ext.algorithms.signals import (
     ExpertFacts,
-    Round,
     Signals,
     expert_facts,
 )
@@ -35,6 +32,7 @@ from sb3_gail_ext.demonstrations.checks import check_fits_spaces, check_supporte
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
+from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
 from sb3_gail_ext.rewards.discriminator import Discriminator
 from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_net
@@ -83,7 +81,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
     :param policy_averaging: `predict` answers with a running average of the policy's weights, of
-        which each round keeps this share; 0 answers with the latest policy.
+        which each round keeps this share, less in short runs; 0 answers with the latest policy.
     :param generator_kwargs: the SB3 algorithm's own arguments.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
     :raises ValueError: if its observations are no array or its actions neither Box nor Discrete,
@@ -151,8 +149,8 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         self._started = False  # `learn` was called: the warm start is behind it
         self._n_rollouts = 0
         self._scale_rewards = ReturnScale() if normalize_learned_reward else Unscaled()
-        self._signals = Signals()
-        self._expert_facts = ExpertFacts()
+        self.signals = Signals()
+        self.expert_facts = ExpertFacts()
         self._rng = np.random.default_rng(generator_kwargs.get("seed"))
         if policy in ("MlpPolicy", ActorCriticPolicy):
             defaults = {
@@ -184,7 +182,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         expert = flatten(demonstrations)
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
         self.expert = expert
-        self._expert_facts = expert_facts(demonstrations)
+        self.expert_facts = expert_facts(demonstrations)
         if self.normalize_inputs:
             self.discriminator.net.fit_once(expert.obs)
         for policy in (self.policy, self.averaged_policy):
@@ -201,13 +199,13 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         """One round of GAIL's Algorithm 1 (Ho & Ermon, 2016) on the rollout just collected."""
         measured = self._update_discriminator()
         learned = self.rollout_buffer.relabel(self.discriminator.reward, self._scale_rewards)
-        self._report(measured, learned)
+        report_round(self, measured, learned)
         self._n_rollouts += 1
         if self._n_rollouts <= self.critic_warm_up_rollouts:
             self._fit_values()
         else:
             super().train()
-        self._average_policy()
+        average_into(self.averaged_policy, self.policy, kept=self._share_kept())
 
     def _fit_values(self) -> None:
         loss = fit_values(
@@ -243,12 +241,11 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         rate = self.discriminator_learning_rate
         return rate(self._current_progress_remaining) if callable(rate) else rate
 
-    def _average_policy(self) -> None:
-        """Smooths the swings of a game with two players (Yazici et al. 2019, for GANs)."""
-        average, latest = self.averaged_policy, self.policy
-        polyak_update(latest.parameters(), average.parameters(), 1 - self.policy_averaging)
-        for kept, new in zip(average.buffers(), latest.buffers(), strict=True):
-            kept.copy_(new)  # batch norm's are averages already
+    def _share_kept(self) -> float:
+        """`policy_averaging`, or less where it would reach over more than a seventh of the run."""
+        buffer = self.rollout_buffer
+        n_rounds = self._total_timesteps / (buffer.buffer_size * buffer.n_envs)
+        return min(self.policy_averaging, 1 - 1 / max(n_rounds / 7, 1))
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """As in SB3, with the averaged policy once there is something to average."""
@@ -276,30 +273,6 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         )
         self.logger.record("warm_start/neg_log_likelihood", loss)
 
-    def _report(self, measured: dict[str, float], learned: np.ndarray) -> None:
-        """Log the round, and warn, once, of what looks wrong in it."""
-        for key, value in measured.items():
-            self.logger.record(f"discriminator/{key}", value)
-        self.logger.record("rollout/learned_rew_mean", float(learned.mean()))
-        compared = compare_with_constant(learned, self.rollout_buffer.episode_starts)
-        if compared is not None:
-            self.logger.record("rollout/learned_return", compared.learned_return)
-            self.logger.record("rollout/constant_reward_return", compared.constant_return)
-            self.logger.record("rollout/constant_reward_share", compared.share)
-        ended = [episode["l"] for episode in self.ep_info_buffer or ()]
-        now = Round(
-            progress=1.0 - self._current_progress_remaining,
-            accuracy_expert=measured.get("accuracy_expert", math.nan),
-            accuracy_agent=measured.get("accuracy_agent", math.nan),
-            reward_min=float(learned.min()),
-            reward_max=float(learned.max()),
-            agent_length=float(np.mean(ended)) if ended else None,
-            agent_terminal_share=self.rollout_buffer.terminal_share(),
-            expert=self._expert_facts,
-        )
-        for message in self._signals.update(now):
-            warnings.warn(message, stacklevel=4)
-
     def export_policy(self, path: str | Path) -> None:
         """Save the averaged policy as a file that the generator's class opens: `PPO.load(path)`.
 
@@ -314,7 +287,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         check_supported_spaces(self.observation_space, self.action_space)
         super()._setup_model()
-        self.averaged_policy = self._another_policy()
+        self.averaged_policy = another_policy(self)
         net = self.reward_net
         if net is None:
             net = default_reward_net(
@@ -330,21 +303,6 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
             label_smoothing=self.label_smoothing,
             device=self.device,
         )
-
-    def _another_policy(self) -> ActorCriticPolicy:
-        """A second one with the same weights, made as SB3 makes the first: gSDE's is no copy."""
-        with th.random.fork_rng(devices=[]):  # what is drawn here must not change what follows
-            policy: Any = self.policy_class(
-                self.observation_space,
-                self.action_space,
-                self.lr_schedule,
-                use_sde=self.use_sde,
-                **self.policy_kwargs,
-            ).to(self.device)
-        policy.load_state_dict(self.policy.state_dict())
-        policy.set_training_mode(False)
-        made: ActorCriticPolicy = policy
-        return made
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.expert is None:
@@ -398,5 +356,5 @@ def _normalizes(env: Any) -> bool:
 _OWN_ATTRIBUTES = {
     *inspect.signature(AdversarialOnPolicy.__init__).parameters,
     *("discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
-    *("_rng", "_started", "_n_rollouts", "_scale_rewards", "_signals", "_expert_facts"),
+    *("_rng", "_started", "_n_rollouts", "_scale_rewards", "signals", "expert_facts"),
 }
