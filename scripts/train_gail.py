@@ -11,7 +11,7 @@ DEMONSTRATIONS = f"expert_data/{ENV_ID}/deterministic.trpo.Hopper.0.00.npz"
 env = make_vec_env(ENV_ID, n_envs=8, seed=0)
 model = sg.GAIL("MlpPolicy", env, DEMONSTRATIONS, seed=0, verbose=1)
 model.learn(
-    total_timesteps=600_000,
+    total_timesteps=300_000,
     callback=CheckpointCallback(save_freq=12_500, save_path="runs/train_gail"),
     progress_bar=True,
 )
