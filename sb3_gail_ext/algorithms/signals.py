@@ -1,9 +1,10 @@
 """Signals that tell a user what goes wrong while it trains, each in one line with its cure, once.
 
 Rather silent than wrong: a signal needs a state that lasts and that healthy runs do not pass
-through. The thresholds leave room around 16 healthy Hopper runs of the development (not kept; PyBullet
-and MuJoCo, form "gail", 196 to 294 rounds, without a warm start): both accuracies never above 0.99, above 0.9 for at most 0.36 of the run on end,
-and once 0.3 of it is over, episodes of at least a quarter of the expert's length.
+through. The thresholds leave room around 16 healthy Hopper runs of the development (not kept;
+PyBullet and MuJoCo, form "gail", 196 to 294 rounds, without a warm start): both accuracies never
+above 0.99, above 0.9 for at most 0.36 of the run on end, and once 0.3 of it is over, episodes of at
+least a quarter of the expert's length.
 """
 
 from __future__ import annotations
