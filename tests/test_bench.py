@@ -215,7 +215,7 @@ def test_a_suite_runs_every_method_and_reports_and_is_not_run_twice(tmp_path: Pa
     assert learning["expert_mean"] > 0
     assert throughput["env_steps"] == 256
     assert throughput["steps_per_second"] == pytest.approx(
-        256 / sum(throughput["seconds"].values()), rel=0.01
+        256 / sum(throughput["seconds"].values()), rel=0.001
     )
     stages = {"environment", "policy", "relabelling", "discriminator", "generator", "rest"}
     assert set(throughput["seconds"]) == stages

@@ -37,6 +37,6 @@ def measure_throughput(cell: Cell) -> dict[str, Any]:
     return {
         "steps_per_second": round((last - first) / sum(seconds.values()), 1),
         "env_steps": last - first,
-        "seconds": {stage: round(s, 3) for stage, s in seconds.items()},
+        "seconds": {stage: round(s, 6) for stage, s in seconds.items()},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
