@@ -24,7 +24,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.torch_layers import FlattenExtractor
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_gail_ext import (
     GAIL,
@@ -32,6 +32,7 @@ from sb3_gail_ext import (
     LinearSchedule,
     adversarial,
     evaluate,
+    record_demonstrations,
     save_demonstrations,
 )
 
@@ -886,3 +887,55 @@ def test_batch_norms_statistics_reach_the_averaged_policy(pendulum_expert: Any) 
     )
     assert latest.abs().max() > 0
     assert th.equal(latest, average)
+
+
+class Lamp(gym.Env):
+    """Ten images of 36 x 36 x 3; the action that names the brighter channel, 0 or 1, is paid."""
+
+    observation_space = gym.spaces.Box(0, 255, (36, 36, 3), np.uint8)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.left = 10
+        return self._image(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        reward = float(action == self.on)
+        self.left -= 1
+        return self._image(), reward, False, self.left == 0, {}
+
+    def _image(self) -> np.ndarray:
+        self.on = int(self.np_random.integers(2))
+        image = self.np_random.integers(0, 60, self.observation_space.shape, np.uint8)
+        image[:, :18, self.on] += 150
+        return image
+
+
+class LampExpert:
+    def predict(self, observation: np.ndarray, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
+        brightness = observation[..., :18, :].mean(axis=(1, 2))
+        return (brightness[:, 1] > brightness[:, 0]).astype(np.int64), None
+
+
+def test_images_as_recorded_are_imitated_though_sb3_puts_their_channels_first() -> None:
+    demonstrations = record_demonstrations(LampExpert(), DummyVecEnv([Lamp]), 20)
+    assert demonstrations[0].obs.shape == (11, 36, 36, 3)
+    assert sum(demonstrations[0].rews) == 10
+    small = {**SMALL, "discriminator_batch_size": 16, "n_discriminator_updates": 2}
+    model = GAIL("CnnPolicy", Lamp(), demonstrations, **{**small, "warm_start_updates": 60})
+    expert = model.expert
+    assert np.array_equal(expert.obs[3, 2], demonstrations[0].obs[3, :, :, 2])
+    assert np.array_equal(expert.next_obs[3, 2], demonstrations[0].obs[4, :, :, 2])
+    first_layer = next(model.discriminator.net.parameters())
+    assert first_layer.shape[1] == 3  # channels, not pixel rows
+    model.learn(128)
+    assert evaluate(model, DummyVecEnv([Lamp]), 10).mean() > 9
+
+
+def test_a_reward_net_that_cannot_be_saved_is_refused_before_it_is_trained() -> None:
+    spaces = gym.make("Pendulum-v1")
+    net = BasicRewardNet(spaces.observation_space, spaces.action_space)
+    th.nn.utils.parametrizations.weight_norm(net.mlp.dense0)
+    with pytest.raises(ValueError, match=r"reward_net has a parametrized layer, mlp\.dense0"):
+        GAIL("MlpPolicy", "Pendulum-v1", reward_net=net)

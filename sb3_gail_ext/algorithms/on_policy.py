@@ -31,11 +31,16 @@ from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.checks import check_fits_spaces, check_supported_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
+from sb3_gail_ext.demonstrations.images import order_axes_as
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
 from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
 from sb3_gail_ext.rewards.discriminator import Discriminator
-from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_net
+from sb3_gail_ext.rewards.networks import (
+    NormalizedRewardNet,
+    check_can_be_saved,
+    default_reward_net,
+)
 from sb3_gail_ext.rewards.scaling import ReturnScale, Unscaled
 
 Demonstrations = str | Path | Sequence[Trajectory] | Transitions
@@ -100,13 +105,13 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         reward_net: RewardNet | None = None,
         reward_net_kwargs: dict[str, Any] | None = None,
         reward_form: str = "gail",
-        n_discriminator_updates: int = 16,
+        n_discriminator_updates: int = 8,
         discriminator_batch_size: int = 512,
         discriminator_learning_rate: LearningRate = 1e-3,
         gradient_penalty: float = 0.5,
         entropy_bonus: float = 0.0,
         discriminator_weight_decay: float = 0.0,
-        label_smoothing: float = 0.0,
+        label_smoothing: float = 0.2,
         max_discriminator_accuracy: float = 1.0,
         normalize_inputs: bool = True,
         normalize_policy_inputs: bool = True,
@@ -128,6 +133,8 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
             critic_warm_up_rollouts=(critic_warm_up_rollouts, 0, math.inf),
             policy_averaging=(policy_averaging, 0, 0.9999),
         )
+        if reward_net is not None:
+            check_can_be_saved(reward_net)
         self.reward_net = reward_net
         self.reward_net_kwargs = reward_net_kwargs
         self.reward_form = reward_form
@@ -179,7 +186,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
             source = str(demonstrations)
             self._warn_if_recorded_elsewhere(demonstrations)
             demonstrations = load_demonstrations(demonstrations)
-        expert = flatten(demonstrations)
+        expert = order_axes_as(self.observation_space, flatten(demonstrations))
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
         self.expert = expert
         self.expert_facts = expert_facts(demonstrations)

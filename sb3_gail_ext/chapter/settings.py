@@ -55,6 +55,7 @@ _CHAPTER_DISCRIMINATOR_KWARGS: dict[str, Any] = {
     "discriminator_learning_rate": 3e-4,
     "reward_form": "gail",  # -log(1 - D) = -log(sigmoid(chapter_logit))
     "gradient_penalty": 0.0,
+    "label_smoothing": 0.0,
     # The chapter's learner starts from nothing, on rewards and observations as they are.
     "normalize_policy_inputs": False,
     "normalize_learned_reward": False,

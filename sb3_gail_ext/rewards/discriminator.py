@@ -62,21 +62,16 @@ class Discriminator:
             both = (th.cat(pair) for pair in zip(expert_inputs, agent_inputs, strict=True))
             expert_logits, agent_logits = self.net.base(*both).split([len(expert), len(agent)])
             loss = discriminator_loss(expert_logits, agent_logits, self.label_smoothing)
-            entropy = bernoulli_entropy(th.cat([expert_logits, agent_logits]))
-            penalty = th.zeros(())
+            entropy, penalty = th.zeros(()), th.zeros(())
+            if self.entropy_coef != 0:
+                entropy = bernoulli_entropy(th.cat([expert_logits, agent_logits]))
             if self.gradient_penalty_coef > 0:
                 penalty = gradient_penalty(self.net.base, expert_inputs, agent_inputs)
             self.optimizer.zero_grad()
             total = loss + self.gradient_penalty_coef * penalty - self.entropy_coef * entropy
             total.backward()
             self.optimizer.step()
-        return {
-            "loss": loss.item(),
-            "accuracy_expert": (expert_logits > 0).float().mean().item(),
-            "accuracy_agent": (agent_logits <= 0).float().mean().item(),
-            "entropy": entropy.item(),
-            "gradient_penalty": penalty.item(),
-        }
+        return _measure(expert_logits.detach(), agent_logits.detach(), loss, penalty)
 
     def logits(
         self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, dones: np.ndarray
@@ -97,3 +92,16 @@ class Discriminator:
         """
         rewards = REWARD_FORMS[self.reward_form](self.logits(obs, acts, next_obs, dones))
         return rewards.cpu().numpy().astype(np.float32)
+
+
+def _measure(
+    expert_logits: th.Tensor, agent_logits: th.Tensor, loss: th.Tensor, penalty: th.Tensor
+) -> dict[str, float]:
+    measured = {
+        "loss": loss,
+        "accuracy_expert": (expert_logits > 0).float().mean(),
+        "accuracy_agent": (agent_logits <= 0).float().mean(),
+        "entropy": bernoulli_entropy(th.cat([expert_logits, agent_logits])),
+        "gradient_penalty": penalty,
+    }
+    return {name: value.item() for name, value in measured.items()}

@@ -8,7 +8,11 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from imitation.rewards.reward_nets import BasicRewardNet, CnnRewardNet, RewardNet
-from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.preprocessing import (
+    is_image_space,
+    is_image_space_channels_first,
+)
+from torch.nn.utils.parametrize import is_parametrized
 
 from sb3_gail_ext.demonstrations.scaling import ObservationScaling
 
@@ -29,8 +33,10 @@ def default_reward_net(
     :param kwargs: of that class, e.g. `hid_sizes=(128, 128)`, `use_next_state=True`,
         `dropout_prob=0.5`.
     """
-    if is_image_space(observation_space):
-        net: RewardNet = CnnRewardNet(observation_space, action_space, **kwargs)
+    if isinstance(observation_space, spaces.Box) and is_image_space(observation_space):
+        channels_last = not is_image_space_channels_first(observation_space)
+        settings = {"hwc_format": channels_last, **kwargs}
+        net: RewardNet = CnnRewardNet(observation_space, action_space, **settings)
     else:
         settings = {"hid_sizes": (64, 64), "activation": th.nn.Tanh, **kwargs}
         net = BasicRewardNet(observation_space, action_space, **settings)
@@ -39,6 +45,16 @@ def default_reward_net(
             if isinstance(module, th.nn.Linear | th.nn.Conv2d):
                 th.nn.utils.parametrizations.spectral_norm(module)
     return net
+
+
+def check_can_be_saved(net: RewardNet) -> None:
+    """:raises ValueError: if a layer is parametrized by torch, which cannot be pickled."""
+    for name, module in net.named_modules():
+        if is_parametrized(module):
+            raise ValueError(
+                f"reward_net has a parametrized layer, {name}, which no model file can hold; "
+                "for spectral norm pass reward_net_kwargs={'spectral_norm': True} instead"
+            )
 
 
 class NormalizedRewardNet(RewardNet):
