@@ -111,7 +111,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         gradient_penalty: float = 0.5,
         entropy_bonus: float = 0.0,
         discriminator_weight_decay: float = 0.0,
-        label_smoothing: float = 0.2,
+        label_smoothing: float = 0.0,
         max_discriminator_accuracy: float = 1.0,
         normalize_inputs: bool = True,
         normalize_policy_inputs: bool = True,
