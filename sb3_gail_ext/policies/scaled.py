@@ -33,7 +33,7 @@ class ScaledFlattenExtractor(BaseFeaturesExtractor):
         return scaled.flatten(1)
 
 
-def fit_scaling(policy: ActorCriticPolicy, obs: np.ndarray) -> None:
+def fit_scaling(policy: th.nn.Module, obs: np.ndarray) -> None:
     """Fit the scaling of a policy, of actor and critic where they have one each."""
     for module in policy.modules():
         if isinstance(module, ScaledFlattenExtractor):

@@ -1,0 +1,90 @@
+"""What every algorithm that learns from demonstrations shares: attaching them, and their scale."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imitation.data.types import Trajectory, Transitions
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+
+from sb3_gail_ext.demonstrations.checks import check_fits_spaces
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
+from sb3_gail_ext.demonstrations.images import order_axes_as
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
+from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
+
+Demonstrations = str | Path | Sequence[Trajectory] | Transitions
+
+
+class Demonstrated(BaseAlgorithm):
+    """Mixin: a model with demonstrations: checked, scaling its inputs, never saved with it."""
+
+    expert: TransitionBatch | None = None
+
+    def set_demonstrations(self, demonstrations: Demonstrations) -> None:
+        """Imitate these from now on. The first set also fixes the scaling of the policy's inputs.
+
+        :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`.
+        :raises DemonstrationError: if they do not fit the environment.
+        """
+        source = "demonstrations"
+        if isinstance(demonstrations, str | Path):
+            source = str(demonstrations)
+            self._warn_if_recorded_elsewhere(demonstrations)
+            demonstrations = load_demonstrations(demonstrations)
+        expert = order_axes_as(self.observation_space, flatten(demonstrations))
+        check_fits_spaces(expert, self.observation_space, self.action_space, source)
+        self.expert = expert
+        fit_scaling(self.policy, expert.obs)
+
+    def _warn_if_recorded_elsewhere(self, path: str | Path) -> None:
+        spec = self.env.get_attr("spec")[0] if self.env is not None else None
+        recorded_in = load_metadata(path).get("env_id")
+        if spec is not None and recorded_in not in (None, spec.id):
+            warnings.warn(f"{path}: recorded in {recorded_in}, not in {spec.id}", stacklevel=4)
+
+    def _check_ready(self) -> None:
+        """:raises DemonstrationError: if there is nothing to learn from."""
+        if self.expert is None:
+            raise DemonstrationError(
+                "there are no demonstrations to learn from: pass demonstrations=... or call "
+                "set_demonstrations(...) before learn()"
+            )
+
+    # How SB3 is extended.
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        self._check_ready()
+        if normalizes_obs(self.env) and any(
+            isinstance(module, ScaledFlattenExtractor) for module in self.policy.modules()
+        ):
+            raise ValueError(
+                "VecNormalize and this policy would both scale the observations: make the model "
+                "on the VecNormalize, or with normalize_policy_inputs=False"
+            )
+        return super()._setup_learn(*args, **kwargs)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "expert"]
+
+
+def normalizes_obs(env: Any) -> bool:
+    """Is there a VecNormalize that scales observations?"""
+    normalize = unwrap_vec_normalize(env) if isinstance(env, VecEnv) else None
+    return normalize is not None and normalize.norm_obs
+
+
+def with_scaled_inputs(policy: Any, env: Any, policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """`policy_kwargs` that scale an MLP policy's inputs as the demonstrations are scaled.
+
+    Unchanged for a policy of the user's own, or where a VecNormalize scales them already.
+    """
+    if policy != "MlpPolicy" or normalizes_obs(env):
+        return policy_kwargs
+    return {"features_extractor_class": ScaledFlattenExtractor, **policy_kwargs}
