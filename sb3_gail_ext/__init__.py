@@ -7,6 +7,7 @@ from importlib.metadata import version as _version
 
 from sb3_gail_ext.algorithms.adversarial import adversarial
 from sb3_gail_ext.algorithms.bc import BC
+from sb3_gail_ext.algorithms.dagger import DAgger
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.chapter import (
@@ -34,6 +35,7 @@ __all__ = [
     "ChapterActorCriticPolicy",
     "ChapterDiscriminator",
     "ChapterFigureCallback",
+    "DAgger",
     "DemonstrationError",
     "LinearSchedule",
     "adversarial",

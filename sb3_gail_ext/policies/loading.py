@@ -1,0 +1,36 @@
+"""The policy in a saved SB3 model, whatever algorithm trained it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.save_util import load_from_zip_file
+
+
+def load_policy(path: str | Path) -> BasePolicy:
+    """Read what predicts out of a zip that an algorithm's `save` wrote.
+
+    A VecNormalize that it was trained with is not in the file: load such a model on its
+    environment instead.
+
+    :raises ValueError: if the file is missing or holds no policy.
+    """
+    try:
+        data, params, _ = load_from_zip_file(path, device="cpu")
+        assert data is not None
+        policy: Any = data["policy_class"](
+            data["observation_space"],
+            data["action_space"],
+            lambda _: 0.0,  # it will not be trained
+            **{**data["policy_kwargs"], **({"use_sde": True} if data.get("use_sde") else {})},
+        )
+        policy.load_state_dict(params.get("averaged_policy", params["policy"]))  # GAIL answers so
+    except Exception as error:  # what a wrong zip raises depends on how it is wrong
+        raise ValueError(
+            f"{path}: no SB3 model with a policy ({error}); give the path of a model's zip"
+        ) from error
+    policy.set_training_mode(False)
+    loaded: BasePolicy = policy
+    return loaded
