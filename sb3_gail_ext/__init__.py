@@ -10,6 +10,7 @@ from sb3_gail_ext.algorithms.bc import BC
 from sb3_gail_ext.algorithms.dagger import DAgger
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
+from sb3_gail_ext.algorithms.sqil import SQIL
 from sb3_gail_ext.chapter import (
     CHAPTER_GAIL_PRESETS,
     CHAPTER_PPO_KWARGS,
@@ -32,6 +33,7 @@ __all__ = [
     "CHAPTER_GAIL_PRESETS",
     "CHAPTER_PPO_KWARGS",
     "GAIL",
+    "SQIL",
     "ChapterActorCriticPolicy",
     "ChapterDiscriminator",
     "ChapterFigureCallback",

@@ -1,0 +1,66 @@
+"""A replay buffer of which half of each sample are demonstrations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+
+
+class SQILReplayBuffer(ReplayBuffer):
+    """Rewards are 1 for the demonstrations' half of a sample and 0 for the agent's.
+
+    What the environment paid is stored, as in SB3, and never sampled.
+
+    :param expert_seed: of the draws from the demonstrations.
+    """
+
+    def __init__(self, *args: Any, expert_seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expert: TransitionBatch | None = None
+        self._rng = np.random.default_rng(expert_seed)
+
+    def set_expert(self, expert: TransitionBatch) -> None:
+        """:param expert: its actions as the buffer stores them: a Box's scaled to [-1, 1]."""
+        dtype = self.observation_space.dtype
+        self.expert = TransitionBatch(
+            obs=expert.obs.astype(dtype),
+            acts=expert.acts.reshape(len(expert), self.action_dim).astype(self.actions.dtype),
+            next_obs=expert.next_obs.astype(dtype),
+            dones=expert.dones,
+        )
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """The agent's half, then the demonstrations'; of an odd batch the agent has one more.
+
+        :returns: observations (batch_size, *obs_shape), actions (batch_size, action_dim),
+            dones and rewards (batch_size, 1). `dones` are true terminal states only.
+        :raises DemonstrationError: if there are no demonstrations.
+        """
+        if self.expert is None:
+            raise DemonstrationError(
+                "the replay buffer has no demonstrations: call the model's set_demonstrations(...)"
+            )
+        n_expert = batch_size // 2
+        agent = super().sample(batch_size - n_expert, env)
+        expert = self.expert.take(self._rng.integers(len(self.expert), size=n_expert))
+        # `_replace` keeps what later versions of SB3 add to a sample.
+        return agent._replace(
+            observations=self._joined(agent.observations, self._normalize_obs(expert.obs, env)),
+            actions=self._joined(agent.actions, expert.acts),
+            next_observations=self._joined(
+                agent.next_observations, self._normalize_obs(expert.next_obs, env)
+            ),
+            dones=self._joined(agent.dones, expert.dones[:, None]),
+            rewards=self._joined(th.zeros_like(agent.rewards), np.ones((n_expert, 1))),
+        )
+
+    def _joined(self, agent: th.Tensor, expert: Any) -> th.Tensor:
+        return th.cat([agent, self.to_torch(expert).to(agent.dtype)])
