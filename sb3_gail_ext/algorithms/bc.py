@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from imitation.algorithms import bc as imitation_bc
-from imitation.data.types import TransitionMapping
+from imitation.data.types import Trajectory, TransitionMapping, Transitions
 from imitation.util.logger import HierarchicalLogger
 from stable_baselines3.common.callbacks import (
     BaseCallback,
@@ -28,6 +28,7 @@ from sb3_gail_ext.algorithms.demonstrated import (
     with_scaled_inputs,
 )
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
 LearningRate = float | Callable[[float], float]
 _NOT_LOGGED = {"batch_size", "bc/epoch", "bc/batch", "bc/samples_so_far"}  # SB3 counts itself
@@ -106,13 +107,12 @@ class BC(Demonstrated):
         if demonstrations is not None:
             self.set_demonstrations(demonstrations)
 
-    def set_demonstrations(self, demonstrations: Demonstrations) -> None:
-        super().set_demonstrations(demonstrations)
+    def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
+        super()._attach(expert, given)
         normalize = self.get_vec_normalize_env()
         if normalize is not None and normalize.norm_obs and normalize.training:
-            assert self.expert is not None
             # Nobody steps the environment: what it normalises by comes from here.
-            normalize.obs_rms.update(self.expert.obs)
+            normalize.obs_rms.update(expert.obs)
 
     def learn(
         self,

@@ -40,14 +40,22 @@ class Demonstrated(BaseAlgorithm):
             demonstrations = load_demonstrations(demonstrations)
         expert = order_axes_as(self.observation_space, flatten(demonstrations))
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
+        self._attach(expert, demonstrations)
+
+    def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
+        """What an algorithm does with demonstrations that fit.
+
+        :param given: the same as trajectories, where that is how they came.
+        """
         self.expert = expert
         fit_scaling(self.policy, expert.obs)
 
     def _warn_if_recorded_elsewhere(self, path: str | Path) -> None:
+        # The chapter's own trap: MuJoCo's hops in PyBullet's physics, where they fall.
         spec = self.env.get_attr("spec")[0] if self.env is not None else None
         recorded_in = load_metadata(path).get("env_id")
         if spec is not None and recorded_in not in (None, spec.id):
-            warnings.warn(f"{path}: recorded in {recorded_in}, not in {spec.id}", stacklevel=4)
+            warnings.warn(f"{path}: recorded in {recorded_in}, not in {spec.id}", stacklevel=3)
 
     def _check_ready(self) -> None:
         """:raises DemonstrationError: if there is nothing to learn from."""

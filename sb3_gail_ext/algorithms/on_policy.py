@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Conve
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from sb3_gail_ext.algorithms.demonstrated import Demonstrated, Demonstrations, normalizes_obs
 from sb3_gail_ext.algorithms.export import export_generator
 from sb3_gail_ext.algorithms.report import report_round
 from sb3_gail_ext.algorithms.signals import (
@@ -28,11 +27,8 @@ from sb3_gail_ext.algorithms.signals import (
 from sb3_gail_ext.algorithms.warm_start import clone_behaviour, fit_values
 from sb3_gail_ext.buffers.recorder import RolloutRecorder
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
-from sb3_gail_ext.demonstrations.checks import check_fits_spaces, check_supported_spaces
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
-from sb3_gail_ext.demonstrations.images import order_axes_as
-from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
+from sb3_gail_ext.demonstrations.checks import check_supported_spaces
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
 from sb3_gail_ext.rewards.discriminator import Discriminator
@@ -43,7 +39,6 @@ from sb3_gail_ext.rewards.networks import (
 )
 from sb3_gail_ext.rewards.scaling import ReturnScale, Unscaled
 
-Demonstrations = str | Path | Sequence[Trajectory] | Transitions
 LearningRate = float | Callable[[float], float]
 
 
@@ -52,7 +47,7 @@ _SCALED = {"features_extractor_class": ScaledFlattenExtractor}
 _SMALL_NOISE = {"log_std_init": -0.5}  # a cloned policy explores near what it cloned
 
 
-class AdversarialOnPolicy(OnPolicyAlgorithm):
+class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     """Mixin: the generator's rewards come from a discriminator trained against demonstrations.
 
     Put it before an SB3 on-policy algorithm: `class GAIL(AdversarialOnPolicy, PPO)`. Everything
@@ -152,7 +147,6 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         self.warm_start_updates = warm_start_updates
         self.critic_warm_up_rollouts = critic_warm_up_rollouts
         self.policy_averaging = policy_averaging
-        self.expert: TransitionBatch | None = None
         self._started = False  # `learn` was called: the warm start is behind it
         self._n_rollouts = 0
         self._scale_rewards = ReturnScale() if normalize_learned_reward else Unscaled()
@@ -162,7 +156,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         if policy in ("MlpPolicy", ActorCriticPolicy):
             defaults = {
                 **(_SMALL_NOISE if warm_start_updates else {}),
-                **(_SCALED if normalize_policy_inputs and not _normalizes(env) else {}),
+                **(_SCALED if normalize_policy_inputs and not normalizes_obs(env) else {}),
             }
             given = generator_kwargs.get("policy_kwargs") or {}
             generator_kwargs["policy_kwargs"] = {**defaults, **given}
@@ -176,31 +170,12 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         if demonstrations is not None:
             self.set_demonstrations(demonstrations)
 
-    def set_demonstrations(self, demonstrations: Demonstrations) -> None:
-        """Imitate these from now on. The first set also fixes the scaling of the inputs.
-
-        :raises DemonstrationError: if they do not fit the environment.
-        """
-        source = "demonstrations"
-        if isinstance(demonstrations, str | Path):
-            source = str(demonstrations)
-            self._warn_if_recorded_elsewhere(demonstrations)
-            demonstrations = load_demonstrations(demonstrations)
-        expert = order_axes_as(self.observation_space, flatten(demonstrations))
-        check_fits_spaces(expert, self.observation_space, self.action_space, source)
-        self.expert = expert
-        self.expert_facts = expert_facts(demonstrations)
+    def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
+        super()._attach(expert, given)
+        self.expert_facts = expert_facts(given)
         if self.normalize_inputs:
             self.discriminator.net.fit_once(expert.obs)
-        for policy in (self.policy, self.averaged_policy):
-            fit_scaling(policy, expert.obs)
-
-    def _warn_if_recorded_elsewhere(self, path: str | Path) -> None:
-        # The chapter's own trap: MuJoCo's hops in PyBullet's physics, where they fall.
-        spec = self.env.get_attr("spec")[0] if self.env is not None else None
-        recorded_in = load_metadata(path).get("env_id")
-        if spec is not None and recorded_in not in (None, spec.id):
-            warnings.warn(f"{path}: recorded in {recorded_in}, not in {spec.id}", stacklevel=3)
+        fit_scaling(self.averaged_policy, expert.obs)
 
     def train(self) -> None:
         """One round of GAIL's Algorithm 1 (Ho & Ermon, 2016) on the rollout just collected."""
@@ -312,18 +287,6 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         )
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        if self.expert is None:
-            raise DemonstrationError(
-                "there are no demonstrations to learn from: pass demonstrations=... or call "
-                "set_demonstrations(...) before learn()"
-            )
-        if _normalizes(self.env) and any(
-            isinstance(module, ScaledFlattenExtractor) for module in self.policy.modules()
-        ):
-            raise ValueError(
-                "VecNormalize and this policy would both scale the observations: make the model "
-                "on the VecNormalize, or with normalize_policy_inputs=False"
-            )
         prepared = super()._setup_learn(*args, **kwargs)
         if not self._started:
             self._started = True
@@ -339,7 +302,7 @@ class AdversarialOnPolicy(OnPolicyAlgorithm):
         return super()._init_callback(CallbackList([*wrapped, RolloutRecorder()]), progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "discriminator", "expert", "averaged_policy"]
+        return [*super()._excluded_save_params(), "discriminator", "averaged_policy"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()
@@ -352,11 +315,6 @@ def _check_ranges(**arguments: tuple[float, float, float]) -> None:
     for name, (value, lowest, highest) in arguments.items():
         if not lowest <= value <= highest:
             raise ValueError(f"{name} is {value}; give a number from {lowest} to {highest}")
-
-
-def _normalizes(env: Any) -> bool:
-    normalize = unwrap_vec_normalize(env) if isinstance(env, VecEnv) else None
-    return normalize is not None and normalize.norm_obs
 
 
 # What a plain generator does not have, or builds for itself.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import gymnasium as gym
 from gymnasium import spaces
+from imitation.data.types import Trajectory, Transitions
 from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
@@ -81,13 +83,8 @@ class SQIL(Demonstrated, OffPolicyAlgorithm):
         if demonstrations is not None:
             self.set_demonstrations(demonstrations)
 
-    def set_demonstrations(self, demonstrations: Demonstrations) -> None:
-        super().set_demonstrations(demonstrations)
-        self._fill_buffer()
-
-    def _fill_buffer(self) -> None:
-        assert self.expert is not None
-        expert = self.expert
+    def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
+        super()._attach(expert, given)
         if isinstance(self.action_space, spaces.Box):
             scaled = self.policy.scale_action(expert.acts)
             expert = TransitionBatch(expert.obs, scaled, expert.next_obs, expert.dones)
