@@ -43,6 +43,7 @@ SMALL = {
     "device": "cpu",
     "seed": 0,
     "warm_start_updates": 10,
+    "rehearsal_updates": 2,
     "critic_warm_up_rollouts": 0,
 }
 

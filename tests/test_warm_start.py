@@ -22,7 +22,14 @@ from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 OBSERVATIONS = spaces.Box(-np.inf, np.inf, (3,), np.float32)
 ACTIONS = spaces.Box(-5.0, 5.0, (2,), np.float32)
 GAIN = np.array([[0.5, -0.2], [0.0, 0.7], [-0.3, 0.1]], np.float32)
-SMALL = {"n_steps": 64, "batch_size": 64, "n_epochs": 1, "device": "cpu", "seed": 0}
+SMALL = {
+    "n_steps": 64,
+    "batch_size": 64,
+    "n_epochs": 1,
+    "device": "cpu",
+    "seed": 0,
+    "rehearsal_updates": 0,
+}
 
 
 def states(n: int, seed: int) -> np.ndarray:
@@ -204,10 +211,11 @@ class Clones:
     def __init__(self) -> None:
         self.n = 0
 
-    def __call__(self, policy: Any, expert: TransitionBatch, *, n_updates: int, rng: Any) -> float:
+    def __call__(self, policy: Any, expert: TransitionBatch, **kwargs: Any) -> float:
         self.n += 1
-        self.expert, self.n_updates = expert, n_updates
-        return clone_behaviour(policy, expert, n_updates=n_updates, rng=rng)
+        self.expert, self.n_updates = expert, kwargs["n_updates"]
+        self.batch_size = kwargs.get("batch_size", 64)
+        return clone_behaviour(policy, expert, **kwargs)
 
 
 @pytest.fixture
@@ -384,3 +392,43 @@ def test_the_critic_warms_up_on_the_learned_returns(pendulum_expert: Any) -> Non
     off = np.abs(values(model.policy, buffer.observations) - buffer.returns.ravel())
     assert buffer.returns.mean() > 2.0  # of rewards that are all positive
     assert off.mean() < 0.2 * buffer.returns.mean()
+
+
+# --- Rehearsal ---------------------------------------------------------------------------------
+
+
+def test_rehearsals_fade_over_the_run_and_leave_the_noise_alone(
+    clones: Clones, pendulum_expert: Any
+) -> None:
+    settings = {**SMALL, "rehearsal_updates": 8, "critic_warm_up_rollouts": 1}
+    model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=3, **settings)
+    rehearse, counts = model._rehearse, []
+
+    def spy() -> None:
+        clones.n_updates = 0
+        noise = model.policy.log_std.clone()
+        rehearse()
+        assert th.equal(noise, model.policy.log_std)
+        counts.append((clones.n_updates, clones.batch_size))
+
+    model._rehearse = spy  # type: ignore[method-assign]
+    model.learn(4 * 64)
+    # After rounds 2, 3 and 4 of 4; the first is the critic's.
+    assert counts == [(4, 256), (2, 256), (0, 256)]
+
+
+def test_what_was_not_cloned_is_not_rehearsed(clones: Clones, pendulum_expert: Any) -> None:
+    settings = {**SMALL, "rehearsal_updates": 8, "critic_warm_up_rollouts": 0}
+    GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=0, **settings).learn(128)
+    assert clones.n == 0
+
+
+def test_the_cloning_optimiser_survives_saving(tmp_path: Path, pendulum_expert: Any) -> None:
+    model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=5, **SMALL)
+    model.learn(64).save(tmp_path / "model")
+    loaded = GAIL.load(tmp_path / "model", device="cpu")
+    state = loaded.cloning_optimizer.state_dict()["state"]
+    kept = model.cloning_optimizer.state_dict()["state"]
+    assert state.keys() == kept.keys() != set()
+    for key in kept:
+        assert th.equal(state[key]["exp_avg"], kept[key]["exp_avg"])

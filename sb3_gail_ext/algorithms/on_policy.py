@@ -24,7 +24,7 @@ from sb3_gail_ext.algorithms.signals import (
     Signals,
     expert_facts,
 )
-from sb3_gail_ext.algorithms.warm_start import clone_behaviour, fit_values
+from sb3_gail_ext.algorithms.warm_start import clone_behaviour, cloning_optimizer, fit_values
 from sb3_gail_ext.buffers.recorder import RolloutRecorder
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
@@ -79,6 +79,9 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     :param normalize_learned_reward: divide rewards by the running deviation of their returns.
     :param warm_start_updates: of behaviour cloning, 64 transitions each, before the first rollout.
         An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
+    :param rehearsal_updates: of behaviour cloning, 256 transitions each, after each round: this
+        many after the first, none after the last, none without a warm start (as Jena et al. 2020,
+        https://arxiv.org/abs/2001.07798, weigh cloning against GAIL).
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
     :param policy_averaging: `predict` answers with a running average of the policy's weights, of
         which each round keeps this share, less in short runs; 0 answers with the latest policy.
@@ -111,7 +114,8 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         normalize_inputs: bool = True,
         normalize_policy_inputs: bool = True,
         normalize_learned_reward: bool = True,
-        warm_start_updates: int = 1_000,
+        warm_start_updates: int = 10_000,
+        rehearsal_updates: int = 40,
         critic_warm_up_rollouts: int = 2,
         policy_averaging: float = 0.95,
         _init_setup_model: bool = True,
@@ -125,6 +129,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
             label_smoothing=(label_smoothing, 0, 1),
             max_discriminator_accuracy=(max_discriminator_accuracy, 0, 1),
             warm_start_updates=(warm_start_updates, 0, math.inf),
+            rehearsal_updates=(rehearsal_updates, 0, math.inf),
             critic_warm_up_rollouts=(critic_warm_up_rollouts, 0, math.inf),
             policy_averaging=(policy_averaging, 0, 0.9999),
         )
@@ -145,6 +150,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         self.normalize_policy_inputs = normalize_policy_inputs
         self.normalize_learned_reward = normalize_learned_reward
         self.warm_start_updates = warm_start_updates
+        self.rehearsal_updates = rehearsal_updates
         self.critic_warm_up_rollouts = critic_warm_up_rollouts
         self.policy_averaging = policy_averaging
         self._started = False  # `learn` was called: the warm start is behind it
@@ -187,6 +193,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
             self._fit_values()
         else:
             super().train()
+            self._rehearse()
         average_into(self.averaged_policy, self.policy, kept=self._share_kept())
 
     def _fit_values(self) -> None:
@@ -235,25 +242,47 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         return policy.predict(*args, **kwargs)
 
     def _clone_expert(self) -> None:
-        """Behaviour cloning, on observations as the policy sees them."""
+        """The warm start. A VecNormalize in training takes its first statistics from the expert."""
         assert self.expert is not None
-        obs, acts = self.expert.obs, self.expert.acts
+        normalize = self.get_vec_normalize_env()
+        if normalize is not None and normalize.norm_obs and normalize.training:
+            # Statistics that begin with the first rollouts would move the clone's inputs.
+            normalize.obs_rms.update(self.expert.obs)
+            self._last_obs = normalize.normalize_obs(normalize.get_original_obs())
+        loss = clone_behaviour(
+            self.policy,
+            self._expert_as_policy_knows(),
+            n_updates=self.warm_start_updates,
+            rng=self._rng,
+            optimizer=self.cloning_optimizer,
+        )
+        self.logger.record("warm_start/neg_log_likelihood", loss)
+
+    def _rehearse(self) -> None:
+        """What the policy was cloned from, again, less and less: it starts to forget in round 1."""
+        n_updates = round(self.rehearsal_updates * self._current_progress_remaining)
+        if n_updates and self.warm_start_updates:
+            loss = clone_behaviour(
+                self.policy,
+                self._expert_as_policy_knows(),
+                n_updates=n_updates,
+                rng=self._rng,
+                optimizer=self.cloning_optimizer,
+                batch_size=256,
+                learning_rate=3e-4,
+            )
+            self.logger.record("rehearsal/neg_log_likelihood", loss)
+
+    def _expert_as_policy_knows(self) -> TransitionBatch:
+        """Observations as the policy sees them, actions as it gives them."""
+        assert self.expert is not None
+        obs, acts, *others = self.expert
         if self.policy.squash_output:
             acts = self.policy.scale_action(acts)
         normalize = self.get_vec_normalize_env()
         if normalize is not None and normalize.norm_obs:
-            if normalize.training:
-                # Statistics that begin with the first rollouts would move the clone's inputs.
-                normalize.obs_rms.update(obs)
-                self._last_obs = normalize.normalize_obs(normalize.get_original_obs())
             obs = np.asarray(normalize.normalize_obs(obs))
-        loss = clone_behaviour(
-            self.policy,
-            TransitionBatch(obs, acts, *self.expert[2:]),
-            n_updates=self.warm_start_updates,
-            rng=self._rng,
-        )
-        self.logger.record("warm_start/neg_log_likelihood", loss)
+        return TransitionBatch(obs, acts, *others)
 
     def export_policy(self, path: str | Path) -> None:
         """Save the averaged policy as a file that the generator's class opens: `PPO.load(path)`.
@@ -270,6 +299,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         check_supported_spaces(self.observation_space, self.action_space)
         super()._setup_model()
         self.averaged_policy = another_policy(self)
+        self.cloning_optimizer = cloning_optimizer(self.policy)
         net = self.reward_net
         if net is None:
             net = default_reward_net(
@@ -302,11 +332,13 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         return super()._init_callback(CallbackList([*wrapped, RolloutRecorder()]), progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "discriminator", "averaged_policy"]
+        ours = ["discriminator", "averaged_policy", "cloning_optimizer"]
+        return [*super()._excluded_save_params(), *ours]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()
-        ours = ["averaged_policy", "discriminator.net", "discriminator.optimizer"]
+        ours = ["averaged_policy", "cloning_optimizer"]
+        ours += ["discriminator.net", "discriminator.optimizer"]
         return [*modules, *ours], variables
 
 
@@ -320,6 +352,6 @@ def _check_ranges(**arguments: tuple[float, float, float]) -> None:
 # What a plain generator does not have, or builds for itself.
 _OWN_ATTRIBUTES = {
     *inspect.signature(AdversarialOnPolicy.__init__).parameters,
-    *("discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
+    *("cloning_optimizer", "discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
     *("_rng", "_started", "_n_rollouts", "_scale_rewards", "signals", "expert_facts"),
 }

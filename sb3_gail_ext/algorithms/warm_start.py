@@ -1,4 +1,4 @@
-"""Start from behaviour cloning: the policy from the demonstrations, then the values it needs."""
+"""Behaviour cloning of the generator, and the values that a cloned policy needs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,37 @@ from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
 
+def cloning_optimizer(policy: ActorCriticPolicy) -> th.optim.Adam:
+    """For `clone_behaviour`; not the policy's own, whose state stays fresh for what follows.
+
+    The deviation of a Gaussian policy is left as it is: fitted to a deterministic expert it would
+    vanish, and exploration with it.
+    """
+    return th.optim.Adam([p for name, p in policy.named_parameters() if name != "log_std"])
+
+
 def clone_behaviour(
     policy: ActorCriticPolicy,
     expert: TransitionBatch,
     *,
     n_updates: int,
     rng: np.random.Generator,
+    optimizer: th.optim.Optimizer | None = None,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
 ) -> float:
     """Maximise the likelihood of the expert's actions (behaviour cloning; Pomerleau, 1991).
 
-    Counted in updates, not epochs: what it costs does not grow with the demonstrations. The
-    deviation of a Gaussian policy is left as it is: fitted to a deterministic expert it would
-    vanish, and exploration with it. The optimiser is not the policy's own, whose state stays fresh.
+    Counted in updates, not epochs: what it costs does not grow with the demonstrations.
 
     :param expert: observations as the policy sees them, actions as it gives them.
     :param rng: draws the batches.
+    :param optimizer: a `cloning_optimizer` that goes on; None begins with a new one.
     :returns: the mean negative log-likelihood of the last 100 batches, in nats.
     """
-    parameters = [p for name, p in policy.named_parameters() if name != "log_std"]
-    optimizer = th.optim.Adam(parameters, lr=learning_rate)
+    optimizer = optimizer or cloning_optimizer(policy)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
     losses = []
     policy.set_training_mode(True)
     for _ in range(n_updates):
