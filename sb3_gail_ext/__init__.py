@@ -9,6 +9,7 @@ from sb3_gail_ext.algorithms.adversarial import adversarial
 from sb3_gail_ext.algorithms.airl import AIRL
 from sb3_gail_ext.algorithms.bc import BC
 from sb3_gail_ext.algorithms.dagger import DAgger
+from sb3_gail_ext.algorithms.gaifo import GAIfO
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.algorithms.sqil import SQIL
@@ -41,6 +42,7 @@ __all__ = [
     "ChapterFigureCallback",
     "DAgger",
     "DemonstrationError",
+    "GAIfO",
     "LinearSchedule",
     "adversarial",
     "chapter_gail_kwargs",
