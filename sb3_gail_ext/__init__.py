@@ -6,8 +6,10 @@ Importing the package registers its PyBullet environments and the chapter's comp
 from importlib.metadata import version as _version
 
 from sb3_gail_ext.algorithms.adversarial import adversarial
+from sb3_gail_ext.algorithms.airl import AIRL
 from sb3_gail_ext.algorithms.bc import BC
 from sb3_gail_ext.algorithms.dagger import DAgger
+from sb3_gail_ext.algorithms.gaifo import GAIfO
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.algorithms.sqil import SQIL
@@ -29,6 +31,7 @@ from sb3_gail_ext.evaluation.live import ChapterFigureCallback
 __version__ = _version("sb3_gail_ext")
 
 __all__ = [
+    "AIRL",
     "BC",
     "CHAPTER_GAIL_PRESETS",
     "CHAPTER_PPO_KWARGS",
@@ -39,6 +42,7 @@ __all__ = [
     "ChapterFigureCallback",
     "DAgger",
     "DemonstrationError",
+    "GAIfO",
     "LinearSchedule",
     "adversarial",
     "chapter_gail_kwargs",

@@ -30,6 +30,8 @@ def test_names_of_the_contract_are_listed() -> None:
         *CONTRACT,
         "DemonstrationError",
         "GAIL",
+        "AIRL",
+        "GAIfO",
         "ChapterDiscriminator",
         "ChapterActorCriticPolicy",
         "CHAPTER_PPO_KWARGS",
@@ -47,13 +49,15 @@ def test_options_are_keyword_only() -> None:
     for name in ("load_demonstrations", "save_demonstrations", "record_demonstrations"):
         parameters = inspect.signature(getattr(sg, name)).parameters.values()
         assert all(p.kind is p.KEYWORD_ONLY for p in parameters if p.default is not p.empty)
-    parameters = list(inspect.signature(sg.GAIL).parameters.values())
-    assert [p.name for p in parameters[:3]] == ["policy", "env", "demonstrations"]
-    assert all(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters[3:])
+    for algorithm in (sg.GAIL, sg.AIRL, sg.GAIfO):
+        parameters = inspect.signature(algorithm).parameters.values()
+        assert [p.name for p in parameters][:3] == ["policy", "env", "demonstrations"]
+        assert all(p.kind is not p.POSITIONAL_OR_KEYWORD for p in list(parameters)[3:])
 
 
-def test_gail_is_an_sb3_algorithm() -> None:
-    assert issubclass(sg.GAIL, PPO)
+def test_algorithms_are_sb3s() -> None:
+    for algorithm in (sg.GAIL, sg.AIRL, sg.GAIfO):
+        assert issubclass(algorithm, PPO)
     assert issubclass(sg.adversarial(PPO), OnPolicyAlgorithm)
 
 

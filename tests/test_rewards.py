@@ -105,6 +105,17 @@ def test_fairl_prefers_what_is_slightly_agent_like() -> None:
     assert fairl_reward(th.linspace(-5, 5, 101)).max().item() == pytest.approx(np.exp(-1))
 
 
+@pytest.mark.parametrize(("form", "of_expert"), [("fairl", True), ("airl", False)])
+def test_what_the_optimal_discriminator_pays_on_average_is_a_divergence(
+    form: str, of_expert: bool
+) -> None:
+    """Ghasemipour et al. 2019: FAIRL's is KL(expert || agent), AIRL's the reverse."""
+    expert, agent = np.array([0.6, 0.3, 0.1]), np.array([0.2, 0.3, 0.5])
+    paid = REWARD_FORMS[form](th.as_tensor(np.log(expert / agent))).numpy()
+    of, other = (expert, agent) if of_expert else (agent, expert)
+    assert agent @ paid == pytest.approx(-(of @ np.log(of / other)))
+
+
 @given(logit=st.floats(-15, 15))
 @settings(deadline=None)
 def test_entropy_is_that_of_a_coin(logit: float) -> None:

@@ -38,9 +38,12 @@ class Demonstrated(BaseAlgorithm):
             source = str(demonstrations)
             self._warn_if_recorded_elsewhere(demonstrations)
             demonstrations = load_demonstrations(demonstrations)
-        expert = order_axes_as(self.observation_space, flatten(demonstrations))
+        expert = order_axes_as(self.observation_space, self._flatten(demonstrations))
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
         self._attach(expert, demonstrations)
+
+    def _flatten(self, demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBatch:
+        return flatten(demonstrations)
 
     def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
         """What an algorithm does with demonstrations that fit.

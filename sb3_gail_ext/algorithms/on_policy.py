@@ -18,6 +18,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrated, Demonstrations, normalizes_obs
 from sb3_gail_ext.algorithms.export import export_generator
+from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.report import report_round
 from sb3_gail_ext.algorithms.signals import (
     ExpertFacts,
@@ -29,9 +30,10 @@ from sb3_gail_ext.buffers.recorder import RolloutRecorder
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
-from sb3_gail_ext.rewards.discriminator import Discriminator
+from sb3_gail_ext.rewards.discriminator import Discriminator, LogitOffset
 from sb3_gail_ext.rewards.networks import (
     NormalizedRewardNet,
     check_can_be_saved,
@@ -93,6 +95,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
 
     rollout_buffer: RelabelledRolloutBuffer
     policy: ActorCriticPolicy
+    _logit_offset: LogitOffset | None = None
 
     def __init__(
         self,
@@ -121,7 +124,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         _init_setup_model: bool = True,
         **generator_kwargs: Any,
     ) -> None:
-        _check_ranges(
+        check_ranges(
             n_discriminator_updates=(n_discriminator_updates, 0, math.inf),
             discriminator_batch_size=(discriminator_batch_size, 1, math.inf),
             gradient_penalty=(gradient_penalty, 0, math.inf),
@@ -276,13 +279,8 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     def _expert_as_policy_knows(self) -> TransitionBatch:
         """Observations as the policy sees them, actions as it gives them."""
         assert self.expert is not None
-        obs, acts, *others = self.expert
-        if self.policy.squash_output:
-            acts = self.policy.scale_action(acts)
-        normalize = self.get_vec_normalize_env()
-        if normalize is not None and normalize.norm_obs:
-            obs = np.asarray(normalize.normalize_obs(obs))
-        return TransitionBatch(obs, acts, *others)
+        obs, acts = as_policy_knows(self, self.expert.obs, self.expert.acts)
+        return TransitionBatch(obs, acts, *self.expert[2:])
 
     def export_policy(self, path: str | Path) -> None:
         """Save the averaged policy as a file that the generator's class opens: `PPO.load(path)`.
@@ -302,9 +300,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         self.cloning_optimizer = cloning_optimizer(self.policy)
         net = self.reward_net
         if net is None:
-            net = default_reward_net(
-                self.observation_space, self.action_space, **(self.reward_net_kwargs or {})
-            )
+            net = self._default_reward_net(**(self.reward_net_kwargs or {}))
         self.discriminator = Discriminator(
             NormalizedRewardNet(net),
             learning_rate=self._discriminator_lr(),
@@ -313,8 +309,12 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
             entropy_coef=self.entropy_bonus,
             weight_decay=self.discriminator_weight_decay,
             label_smoothing=self.label_smoothing,
+            logit_offset=self._logit_offset,
             device=self.device,
         )
+
+    def _default_reward_net(self, **kwargs: Any) -> RewardNet:
+        return default_reward_net(self.observation_space, self.action_space, **kwargs)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
@@ -340,13 +340,6 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         ours = ["averaged_policy", "cloning_optimizer"]
         ours += ["discriminator.net", "discriminator.optimizer"]
         return [*modules, *ours], variables
-
-
-def _check_ranges(**arguments: tuple[float, float, float]) -> None:
-    """:raises ValueError: if a value is not between its lowest and highest."""
-    for name, (value, lowest, highest) in arguments.items():
-        if not lowest <= value <= highest:
-            raise ValueError(f"{name} is {value}; give a number from {lowest} to {highest}")
 
 
 # What a plain generator does not have, or builds for itself.

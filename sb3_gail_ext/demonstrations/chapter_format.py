@@ -100,7 +100,8 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
         if missing:
             raise DemonstrationError(
                 f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(npz))}. "
-                f"A chapter file holds {', '.join(REQUIRED_KEYS)}"
+                f"A chapter file holds {', '.join(REQUIRED_KEYS)}; one of observations alone has "
+                "acs=np.zeros((N, T, 0))"
             )
         wanted = [key for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in npz]
         return {key: _load_array(path, npz, key) for key in wanted}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch as th
 from imitation.util.networks import evaluating, training
@@ -15,11 +17,15 @@ from sb3_gail_ext.rewards.objectives import (
     gradient_penalty,
 )
 
+LogitOffset = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], th.Tensor]
+
 
 class Discriminator:
     """Tells expert from agent transitions; its logit is high for the expert's.
 
     :param net: returns logits (n,), expert is high.
+    :param logit_offset: maps a batch of transitions to what is added to the net's output, (batch,)
+        without gradients: AIRL's -log pi(a|s). The gradient penalty leaves it out.
     :param learning_rate: Adam's.
     :param reward_form: a key of `REWARD_FORMS`: how logits become rewards.
     :param gradient_penalty_coef: weight of the one-sided gradient penalty; 0 leaves it out.
@@ -37,6 +43,7 @@ class Discriminator:
         entropy_coef: float = 0.0,
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
+        logit_offset: LogitOffset | None = None,
         device: th.device | str = "cpu",
     ) -> None:
         if reward_form not in REWARD_FORMS:
@@ -49,6 +56,7 @@ class Discriminator:
         self.gradient_penalty_coef = gradient_penalty_coef
         self.entropy_coef = entropy_coef
         self.label_smoothing = label_smoothing
+        self.logit_offset = logit_offset
 
     def set_learning_rate(self, learning_rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -60,7 +68,9 @@ class Discriminator:
         agent_inputs = self.net.scale(*self.net.preprocess(*agent))
         with training(self.net):
             both = (th.cat(pair) for pair in zip(expert_inputs, agent_inputs, strict=True))
-            expert_logits, agent_logits = self.net.base(*both).split([len(expert), len(agent)])
+            expert_outputs, agent_outputs = self.net.base(*both).split([len(expert), len(agent)])
+            expert_logits = self._offset(expert_outputs, expert)
+            agent_logits = self._offset(agent_outputs, agent)
             loss = discriminator_loss(expert_logits, agent_logits, self.label_smoothing)
             entropy, penalty = th.zeros(()), th.zeros(())
             if self.entropy_coef != 0:
@@ -78,7 +88,11 @@ class Discriminator:
     ) -> th.Tensor:
         """Logits (batch,), expert is high, without gradients, in evaluation mode."""
         with evaluating(self.net), th.no_grad():
-            return self.net(*self.net.preprocess(obs, acts, next_obs, dones))
+            outputs = self.net(*self.net.preprocess(obs, acts, next_obs, dones))
+            return self._offset(outputs, TransitionBatch(obs, acts, next_obs, dones))
+
+    def _offset(self, outputs: th.Tensor, transitions: TransitionBatch) -> th.Tensor:
+        return outputs if self.logit_offset is None else outputs + self.logit_offset(*transitions)
 
     def reward(
         self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, dones: np.ndarray

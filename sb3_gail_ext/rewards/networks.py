@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from imitation.rewards.reward_nets import BasicRewardNet, CnnRewardNet, RewardNet
+from imitation.rewards.reward_nets import (
+    BasicPotentialCNN,
+    BasicPotentialMLP,
+    BasicRewardNet,
+    CnnRewardNet,
+    RewardNet,
+    ShapedRewardNet,
+)
+from imitation.util.networks import evaluating
 from stable_baselines3.common.preprocessing import (
     is_image_space,
     is_image_space_channels_first,
@@ -41,10 +51,67 @@ def default_reward_net(
         settings = {"hid_sizes": (64, 64), "activation": th.nn.Tanh, **kwargs}
         net = BasicRewardNet(observation_space, action_space, **settings)
     if spectral_norm:
-        for module in list(net.modules()):
-            if isinstance(module, th.nn.Linear | th.nn.Conv2d):
-                th.nn.utils.parametrizations.spectral_norm(module)
+        _normalize_spectra(net)
     return net
+
+
+def shaped_reward_net(
+    observation_space: spaces.Space,
+    action_space: spaces.Space,
+    *,
+    discount_factor: float,
+    potential_hid_sizes: Sequence[int] = (64, 64),
+    spectral_norm: bool = False,
+    **kwargs: Any,
+) -> ShapedRewardNet:
+    """f(s, a, s') = g(s, a) + discount_factor h(s') - h(s) (Fu et al. 2018, eq. 4).
+
+    `imitation`'s ShapedRewardNet: h(s') counts as 0 where the transition ends in a terminal state.
+
+    :param discount_factor: the generator's gamma; with another the shaping changes what is optimal.
+    :param potential_hid_sizes: hidden layers of h, or its channels where it is a CNN, for images.
+    :param spectral_norm: as in `default_reward_net`; of g and h.
+    :param kwargs: of g, which is the `default_reward_net`; `use_action=False` makes it g(s).
+    """
+    reward = default_reward_net(observation_space, action_space, **kwargs)
+    if isinstance(reward, CnnRewardNet):
+        potential: th.nn.Module = BasicPotentialCNN(
+            observation_space, potential_hid_sizes, hwc_format=reward.hwc_format
+        )
+    else:
+        activation = kwargs.get("activation", th.nn.Tanh)
+        potential = BasicPotentialMLP(observation_space, potential_hid_sizes, activation=activation)
+    net = ShapedRewardNet(reward, potential, discount_factor)
+    if spectral_norm:
+        _normalize_spectra(net)
+    return net
+
+
+def _normalize_spectra(net: th.nn.Module) -> None:
+    for module in list(net.modules()):
+        if isinstance(module, th.nn.Linear | th.nn.Conv2d):
+            th.nn.utils.parametrizations.spectral_norm(module)
+
+
+def check_ignores_actions(net: RewardNet) -> None:
+    """Try a few transitions with other actions.
+
+    :raises ValueError: if the net's output differs.
+    """
+    obs_space, act_space = deepcopy((net.observation_space, net.action_space))  # own generators
+    obs_space.seed(0)
+    act_space.seed(0)
+    obs, next_obs = (np.stack([obs_space.sample() for _ in range(16)]) for _ in range(2))
+    outputs = []
+    with evaluating(net), th.no_grad():
+        for _ in range(2):
+            acts = np.stack([act_space.sample() for _ in range(16)])
+            outputs.append(net(*net.preprocess(obs, acts, next_obs, np.zeros(16, bool))))
+    if not th.equal(*outputs):
+        raise ValueError(
+            "reward_net looks at actions, which state-only imitation does not know of the expert; "
+            "build it with use_action=False, use_next_state=True"
+        )
 
 
 def check_can_be_saved(net: RewardNet) -> None:

@@ -40,10 +40,10 @@ def gradient_penalty(
 
     E[max(0, ||grad|| - 1)^2] at points drawn uniformly on the lines between paired transitions:
     WGAN-GP (Gulrajani et al. 2017, eq. 3), one-sided as in its section 4: a flat discriminator
-    is not pushed to be steep.
+    is not pushed to be steep. Flags have no slope: a shaped reward's would be its potential.
 
     :param logit: maps tensors of leading size n to (n,).
-    :param expert: inputs of `logit`, each (n, ...).
+    :param expert: inputs of `logit`, each (n, ...); of shape (n,): a flag, like `done`.
     :param agent: likewise, of the same shapes.
     :returns: a scalar.
     """
@@ -52,8 +52,9 @@ def gradient_penalty(
     points = []
     for e, a in zip(expert, agent, strict=True):
         w = mix.reshape(n, *(1,) * (e.ndim - 1))
-        points.append((w * e + (1 - w) * a).requires_grad_())
-    grads = th.autograd.grad(logit(*points).sum(), points, create_graph=True, allow_unused=True)
+        points.append((w * e + (1 - w) * a).requires_grad_(e.ndim > 1))
+    moved = [point for point in points if point.requires_grad]
+    grads = th.autograd.grad(logit(*points).sum(), moved, create_graph=True, allow_unused=True)
     squares = [g.reshape(n, -1).square().sum(1) for g in grads if g is not None]
     # The small constant keeps the square root differentiable where the slope is zero.
     norm = (th.stack(squares).sum(0) + 1e-12).sqrt()
