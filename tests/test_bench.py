@@ -218,6 +218,7 @@ def test_a_suite_runs_every_method_and_reports_and_is_not_run_twice(tmp_path: Pa
         256 / sum(throughput["seconds"].values()), rel=0.001
     )
     stages = {"environment", "policy", "relabelling", "discriminator", "generator", "rest"}
+    stages |= {"rehearsal"}
     assert set(throughput["seconds"]) == stages
     tables = write_report(results, tmp_path, "A title", "sb3-gail bench this")
     report = (tmp_path / "bench.md").read_text()
@@ -239,14 +240,20 @@ def test_a_cell_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     assert not list((tmp_path / "cells").glob("*.json"))
 
 
-@pytest.mark.parametrize("method", ["imitation", "ppo", "sac", "bc"])
+@pytest.mark.parametrize("method", ["imitation", "ppo", "sac", "bc", "imitation_bc"])
 def test_peers_learn_and_can_be_evaluated(method: str) -> None:
     task = Task("HopperMuJoCoEnv-v0", HOPPER, 1)
-    settings = {"bc": {"n_epochs": 1}, "sac": {"learning_starts": 10}}.get(method, {})
+    settings: dict[str, Any] = {
+        "bc": {"total_timesteps": 640},
+        "imitation_bc": {"n_epochs": 1},
+        "sac": {"learning_starts": 10},
+    }.get(method, {})
     peer = METHODS[method](task, 0, settings)
     seen: list[int] = []
-    peer.learn({"sac": 20, "bc": 0}.get(method, 2000), seen.append)  # PPO's rollouts are whole
-    assert seen[-1] == {"sac": 20, "bc": 0}.get(method, 2048)
+    peer.learn(
+        {"sac": 20, "bc": 0, "imitation_bc": 0}.get(method, 2000), seen.append
+    )  # PPO's rollouts are whole
+    assert seen[-1] == {"sac": 20, "bc": 0, "imitation_bc": 0}.get(method, 2048)
     actions, _ = peer.model.predict(np.zeros((3, 11), np.float32), deterministic=True)
     assert actions.shape == (3, 3)
 
@@ -271,7 +278,7 @@ def test_methods_of_one_seed_stand_side_by_side() -> None:
 
 def test_variants_are_gail_with_other_settings() -> None:
     arguments = ["--seeds", "1", "--variant", "short", "gamma=0.9", "learning_rate=lin_1e-3"]
-    gail, _, _, short = cells_of("learning", *arguments)
+    gail, *_, short = cells_of("learning", *arguments)
     assert (gail.method, short.method, short.label) == ("gail", "gail", "short")
     changed = {"gamma": 0.9, "learning_rate": "lin_1e-3"}
     assert short.settings == {**gail.settings, **changed}

@@ -81,7 +81,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     :param normalize_learned_reward: divide rewards by the running deviation of their returns.
     :param warm_start_updates: of behaviour cloning, 64 transitions each, before the first rollout.
         An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
-    :param rehearsal_updates: of behaviour cloning, 256 transitions each, after each round: this
+    :param rehearsal_updates: of behaviour cloning, 128 transitions each, after each round: this
         many after the first, none after the last, none without a warm start (as Jena et al. 2020,
         https://arxiv.org/abs/2001.07798, weigh cloning against GAIL).
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
@@ -118,7 +118,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         normalize_policy_inputs: bool = True,
         normalize_learned_reward: bool = True,
         warm_start_updates: int = 10_000,
-        rehearsal_updates: int = 40,
+        rehearsal_updates: int = 20,
         critic_warm_up_rollouts: int = 2,
         policy_averaging: float = 0.95,
         _init_setup_model: bool = True,
@@ -271,7 +271,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
                 n_updates=n_updates,
                 rng=self._rng,
                 optimizer=self.cloning_optimizer,
-                batch_size=256,
+                batch_size=128,
                 learning_rate=3e-4,
             )
             self.logger.record("rehearsal/neg_log_likelihood", loss)

@@ -24,6 +24,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 
+from sb3_gail_ext.algorithms.bc import BC
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.bench.task import Task
 from sb3_gail_ext.presets.preset import Preset, override
@@ -94,6 +95,7 @@ def gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
         model,
         discriminator=(model, "_update_discriminator"),
         relabelling=(model.rollout_buffer, "relabel"),
+        rehearsal=(model, "_rehearse"),
     )
 
 
@@ -151,6 +153,19 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
 
 
 def behaviour_cloning(task: Task, seed: int, settings: dict[str, Any]) -> Method:
+    """This package's behaviour cloning; no environment step, `total_timesteps` are draws."""
+    draws = {key: settings.pop(key) for key in ("total_timesteps",) if key in settings}
+    venv = make_vec_env(task.env_id, n_envs=1, seed=seed)
+    model = BC("MlpPolicy", venv, task.load(seed), seed=seed, device="cpu", **settings)
+
+    def learn(total_timesteps: int, between_rollouts: BetweenRollouts) -> None:
+        model.learn(**draws, log_interval=None)
+        between_rollouts(0)
+
+    return Method(model, learn)
+
+
+def imitation_behaviour_cloning(task: Task, seed: int, settings: dict[str, Any]) -> Method:
     """`imitation`'s behaviour cloning of PPO's policy; no environment step."""
     set_random_seed(seed)
     venv = make_vec_env(task.env_id, n_envs=1, seed=seed)
@@ -177,4 +192,5 @@ METHODS: dict[str, Callable[[Task, int, dict[str, Any]], Method]] = {
     "ppo": ppo,
     "sac": sac,
     "bc": behaviour_cloning,
+    "imitation_bc": imitation_behaviour_cloning,
 }

@@ -9,7 +9,10 @@ import numpy as np
 
 Result = dict[str, Any]  # the content of a cell's result file
 
-_STAGES = ("environment", "policy", "relabelling", "discriminator", "generator", "rest")
+_STAGES = (
+    *("environment", "policy", "relabelling", "discriminator"),
+    *("generator", "rehearsal", "rest"),
+)
 
 
 def throughput_table(results: Sequence[Result], baseline: str = "ppo") -> str:

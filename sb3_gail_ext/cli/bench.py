@@ -26,7 +26,7 @@ cells/*.json; a benchmark that was stopped goes on where it was
 _Row = tuple[str, str, dict[str, Any]]
 _WARM_UP = 4_096  # steps before the clock of `throughput` starts
 # `sb3_gail_ext.bench.methods.METHODS`, not imported for the sake of a quick --help.
-METHODS = ("gail", "imitation", "ppo", "sac", "bc")
+METHODS = ("gail", "imitation", "ppo", "sac", "bc", "imitation_bc")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -94,8 +94,9 @@ def _check(arguments: argparse.Namespace) -> None:
         common.positive(n_transitions, "--transitions")
     if arguments.kind == "learning" and arguments.transitions:
         raise common.InputError("--transitions is of throughput; use --limit with learning")
-    if arguments.kind == "throughput" and "bc" in (arguments.methods or ()):
-        raise common.InputError("bc takes no environment steps; leave it out of throughput")
+    if arguments.kind == "throughput":
+        for name in {"bc", "imitation_bc"} & set(arguments.methods or ()):
+            raise common.InputError(f"{name} takes no environment steps; leave it out")
     labels = [*METHODS, *(label for label, *_ in arguments.variant)]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
@@ -147,7 +148,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, int]:
 
 def _methods(arguments: argparse.Namespace) -> list[_Row]:
     """Label, method and settings of the methods asked for."""
-    usual = {"learning": ("gail", "imitation", "bc"), "throughput": ("ppo", "gail", "imitation")}
+    usual = {
+        "learning": ("gail", "imitation", "bc", "imitation_bc"),
+        "throughput": ("ppo", "gail", "imitation"),
+    }
     chosen = arguments.methods or usual[arguments.kind]
     return [(name, name, _ours(arguments) if name == "gail" else {}) for name in chosen]
 
@@ -168,9 +172,9 @@ def _ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
     if arguments.kind == "learning":
         return _preset_settings(arguments)
-    # The same PPO on both sides; no warm start, which takes no environment steps, and no rollouts
-    # for the critic alone.
-    return {**PPO_SETTINGS, "warm_start_updates": 0, "critic_warm_up_rollouts": 0}
+    # The same PPO on both sides; next to no warm start, which takes no environment steps (but the
+    # rehearsals that it brings along), and no rollouts for the critic alone.
+    return {**PPO_SETTINGS, "warm_start_updates": 1, "critic_warm_up_rollouts": 0}
 
 
 def _preset_settings(arguments: argparse.Namespace) -> dict[str, Any]:
