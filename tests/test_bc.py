@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_gail_ext import BC, DemonstrationError, LinearSchedule, evaluate, save_demonstrations
 
-SMALL = {"device": "cpu", "seed": 0, "batch_size": 32}
+SMALL = {"device": "cpu", "seed": 0, "batch_size": 32, "learning_rate": 1e-3}
 
 
 def line(line_env: Any, demonstrations: Any = None, **kwargs: Any) -> BC:

@@ -14,7 +14,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_gail_ext import GAIL, evaluate
-from sb3_gail_ext.algorithms import on_policy
+from sb3_gail_ext.algorithms import on_policy, warm_start
 from sb3_gail_ext.algorithms.warm_start import clone_behaviour, fit_values
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
@@ -122,6 +122,23 @@ def test_cloning_is_repeatable_and_depends_on_the_seed() -> None:
     one, again, other = cloned(3), cloned(3), cloned(4)
     assert moved(one, again) == set()
     assert moved(one, other) == actor(one) - {"log_std"}
+
+
+def test_the_learning_rate_falls_linearly_where_it_shall() -> None:
+    policy = make_policy()
+    optimizer = warm_start.cloning_optimizer(policy)
+    rates: list[float] = []
+    step = optimizer.step
+
+    def spy() -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+        step()
+
+    optimizer.step = spy  # type: ignore[method-assign, assignment]
+    settings: dict[str, Any] = {"optimizer": optimizer, "rng": np.random.default_rng(0)}
+    clone_behaviour(policy, linear_expert(), n_updates=3, **settings, final_learning_rate=0.0)
+    clone_behaviour(policy, linear_expert(), n_updates=2, **settings, learning_rate=3e-4)
+    assert rates == pytest.approx([1e-3, 5e-4, 0.0, 3e-4, 3e-4])
 
 
 def test_the_likelihood_returned_is_that_of_a_gaussian() -> None:

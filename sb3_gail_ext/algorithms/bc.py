@@ -27,6 +27,7 @@ from sb3_gail_ext.algorithms.demonstrated import (
     Demonstrations,
     with_scaled_inputs,
 )
+from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
@@ -48,7 +49,8 @@ class BC(Demonstrated):
     :param env: as in SB3; for its spaces, and for callbacks.
     :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`. May be
         left out and attached later with `set_demonstrations`, as after `load`.
-    :param learning_rate: the optimiser's, a number or a function of the remaining progress.
+    :param learning_rate: the optimiser's, a number or a function of the remaining progress. By
+        default it falls linearly from 1e-3, without which a clone stays shaky (docs/tuning.md).
     :param batch_size: transitions per update.
     :param ent_weight: weight of the policy's entropy in the loss.
     :param l2_weight: weight of half the squared norm of the weights in the loss.
@@ -76,8 +78,8 @@ class BC(Demonstrated):
         env: GymEnv | str | None,
         demonstrations: Demonstrations | None = None,
         *,
-        learning_rate: LearningRate = 1e-3,
-        batch_size: int = 64,
+        learning_rate: LearningRate = LinearSchedule(1e-3),  # noqa: B008 (immutable)
+        batch_size: int = 256,
         ent_weight: float = 1e-3,
         l2_weight: float = 0.0,
         normalize_policy_inputs: bool = True,
@@ -116,7 +118,7 @@ class BC(Demonstrated):
 
     def learn(
         self,
-        total_timesteps: int = 1_280_000,
+        total_timesteps: int = 2_560_000,
         callback: MaybeCallback = None,
         log_interval: int | None = 500,
         tb_log_name: str = "BC",

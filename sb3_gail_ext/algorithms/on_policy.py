@@ -79,9 +79,9 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     :param normalize_policy_inputs: so does the policy: an `"MlpPolicy"` that has no features
         extractor of the user's and no VecNormalize before it.
     :param normalize_learned_reward: divide rewards by the running deviation of their returns.
-    :param warm_start_updates: of behaviour cloning, 64 transitions each, before the first rollout.
+    :param warm_start_updates: of behaviour cloning, 256 transitions each, before the first rollout.
         An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
-    :param rehearsal_updates: of behaviour cloning, 128 transitions each, after each round: this
+    :param rehearsal_updates: of behaviour cloning, 256 transitions each, after each round: this
         many after the first, none after the last, none without a warm start (as Jena et al. 2020,
         https://arxiv.org/abs/2001.07798, weigh cloning against GAIL).
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
@@ -258,6 +258,7 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
             n_updates=self.warm_start_updates,
             rng=self._rng,
             optimizer=self.cloning_optimizer,
+            final_learning_rate=0.0,
         )
         self.logger.record("warm_start/neg_log_likelihood", loss)
 
@@ -271,7 +272,6 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
                 n_updates=n_updates,
                 rng=self._rng,
                 optimizer=self.cloning_optimizer,
-                batch_size=128,
                 learning_rate=3e-4,
             )
             self.logger.record("rehearsal/neg_log_likelihood", loss)

@@ -27,8 +27,9 @@ def clone_behaviour(
     n_updates: int,
     rng: np.random.Generator,
     optimizer: th.optim.Optimizer | None = None,
-    batch_size: int = 64,
+    batch_size: int = 256,
     learning_rate: float = 1e-3,
+    final_learning_rate: float | None = None,
 ) -> float:
     """Maximise the likelihood of the expert's actions (behaviour cloning; Pomerleau, 1991).
 
@@ -37,14 +38,16 @@ def clone_behaviour(
     :param expert: observations as the policy sees them, actions as it gives them.
     :param rng: draws the batches.
     :param optimizer: a `cloning_optimizer` that goes on; None begins with a new one.
+    :param final_learning_rate: what `learning_rate` falls to, linearly; None leaves it.
     :returns: the mean negative log-likelihood of the last 100 batches, in nats.
     """
     optimizer = optimizer or cloning_optimizer(policy)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+    last = learning_rate if final_learning_rate is None else final_learning_rate
     losses = []
     policy.set_training_mode(True)
-    for _ in range(n_updates):
+    for rate in np.linspace(learning_rate, last, n_updates):
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
         batch = expert.take(rng.integers(len(expert), size=batch_size))
         obs = th.as_tensor(batch.obs, device=policy.device)
         acts = th.as_tensor(batch.acts, device=policy.device)
