@@ -255,7 +255,7 @@ def test_predictions_are_those_of_a_running_average_that_begins_with_the_clone(
 ) -> None:
     model = pendulum(
         pendulum_expert,
-        policy_averaging=0.9,
+        policy_averaging=0.75,
         learning_rate=1e-2,
         warm_start_updates=warm_start_updates,
     )
@@ -269,8 +269,8 @@ def test_predictions_are_those_of_a_running_average_that_begins_with_the_clone(
         policies.append(parameters(model.policy))
 
     model.train = spy  # type: ignore[method-assign]
-    model.learn(8 * 64)  # of which half is four rounds: 1 - 1 / 4 may be kept
-    assert len(policies) == 9
+    model.learn(28 * 64)  # of which a seventh is four rounds: 1 - 1 / 4 may be kept
+    assert len(policies) == 29
     for name, value in parameters(model.averaged_policy).items():
         by_hand = policies[0][name]
         for policy in policies[1:]:
@@ -301,7 +301,7 @@ def test_the_average_survives_saving_and_goes_on(tmp_path: Path, pendulum_expert
     assert not same(before, parameters(model.policy))
     loaded.set_demonstrations(pendulum_expert)
     loaded.learn(64, reset_num_timesteps=False)
-    latest, kept = parameters(loaded.policy), 6 / 7  # fourteen rounds: seven are half
+    latest, kept = parameters(loaded.policy), 0.5  # fourteen rounds: two are a seventh
     for name, value in parameters(loaded.averaged_policy).items():
         th.testing.assert_close(value, kept * before[name] + (1 - kept) * latest[name])
 

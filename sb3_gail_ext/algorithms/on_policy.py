@@ -234,10 +234,10 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         return rate(self._current_progress_remaining) if callable(rate) else rate
 
     def _share_kept(self) -> float:
-        """`policy_averaging`, or less where it would reach over more than half of the run."""
+        """`policy_averaging`, or less where it would reach over more than a seventh of the run."""
         buffer = self.rollout_buffer
         n_rounds = self._total_timesteps / (buffer.buffer_size * buffer.n_envs)
-        return min(self.policy_averaging, 1 - 1 / max(n_rounds / 2, 1))
+        return min(self.policy_averaging, 1 - 1 / max(n_rounds / 7, 1))
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """As in SB3, with the averaged policy once there is something to average."""
