@@ -231,7 +231,7 @@ def test_a_wrong_model_file(
     for command in ("evaluate", "watch"):
         absent = tmp_path / "absent.zip"
         refused(command, absent, "--env", HOPPER, words=r"absent\.zip: no such file")
-        refused(command, hopper_file, "--env", HOPPER, words="neither a GAIL nor a PPO model")
+        refused(command, hopper_file, "--env", HOPPER, words="no SB3 model with a policy")
         refused(command, model_file, "--env", "CartPole-v1", words="was not trained on CartPole-v1")
     cut = tmp_path / "cut.zip"
     cut.write_bytes(model_file.read_bytes()[:1000])

@@ -185,8 +185,10 @@ def test_experts_are_read_from_any_algorithms_zip(
         "gail": lambda: GAIL(**box, demonstrations=pendulum_expert, **rollouts),
     }[kind]()
     if kind == "gail":
-        made.warm_start_updates = 3
-        made.learn(16)
+        made.warm_start_updates, made.critic_warm_up_rollouts = 3, 0
+        made.learn(8 * 20)
+        latest, averaged = made.policy.state_dict(), made.averaged_policy.state_dict()
+        assert any(not th.equal(latest[name], averaged[name]) for name in latest)
     made.save(tmp_path / "expert")
     loaded = load_policy(tmp_path / "expert.zip")
     obs = np.stack([made.observation_space.sample() for _ in range(5)])

@@ -158,6 +158,8 @@ IMAGES = spaces.Box(0, 255, (36, 36, 3), np.uint8)
     [
         (VECTORS, spaces.Box(-2.0, 2.0, (1,))),
         (VECTORS, spaces.Discrete(3)),
+        (gym.make("CartPole-v1").observation_space, spaces.Discrete(2)),
+        (spaces.Box(-np.inf, np.inf, (3,), np.float64), spaces.Discrete(2)),
         (IMAGES, spaces.Discrete(3)),
     ],
 )

@@ -43,7 +43,7 @@ SMALL = {
     "device": "cpu",
     "seed": 0,
     "warm_start_updates": 10,
-    "rehearsal_updates": 2,
+    "rehearsal_updates": 64,  # two after a rollout of 64 steps
     "critic_warm_up_rollouts": 0,
 }
 

@@ -201,6 +201,7 @@ def test_saved_and_loaded_predicts_the_same_and_learns_on(make: Any, tmp_path: P
         loaded.learn(20)
     loaded.set_demonstrations(demonstrations(discrete=make is choices))
     loaded.load_replay_buffer(tmp_path / "buffer")
+    np.testing.assert_array_equal(loaded.replay_buffer.expert.obs, loaded.expert.obs)
     before = tensors(loaded)
     loaded.learn(20, reset_num_timesteps=False)
     assert loaded.num_timesteps == model.num_timesteps + 20
@@ -226,3 +227,13 @@ def test_wrong_inputs(cartpole_expert: Any) -> None:
         slope(replay_buffer_class=None)
     with pytest.raises(ValueError, match="cannot imitate with observations of type"):
         SQIL("MlpPolicy", "FrozenLake-v1", buffer_size=10)
+
+
+def test_a_loaded_buffer_holds_no_demonstrations(tmp_path: Path) -> None:
+    model = choices().learn(20)
+    model.save_replay_buffer(tmp_path / "buffer")
+    fresh = choices()
+    fresh.expert = None
+    fresh.load_replay_buffer(tmp_path / "buffer")
+    assert fresh.replay_buffer.expert is None
+    assert model.replay_buffer.expert is not None

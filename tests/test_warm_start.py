@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from imitation.data.types import TrajectoryWithRew
+from imitation.data.types import TrajectoryWithRew, Transitions
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_gail_ext import GAIL, evaluate
+from sb3_gail_ext import BC, GAIL, evaluate
 from sb3_gail_ext.algorithms import on_policy, warm_start
 from sb3_gail_ext.algorithms.warm_start import clone_behaviour, fit_values
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
@@ -416,7 +416,8 @@ def test_the_critic_warms_up_on_the_learned_returns(pendulum_expert: Any) -> Non
 def test_rehearsals_fade_over_the_run_and_leave_the_noise_alone(
     clones: Clones, pendulum_expert: Any
 ) -> None:
-    settings = {**SMALL, "rehearsal_updates": 8, "critic_warm_up_rollouts": 1}
+    # 256 per 2,048 steps are 8 for a rollout of 64.
+    settings = {**SMALL, "rehearsal_updates": 256, "critic_warm_up_rollouts": 1}
     model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=3, **settings)
     rehearse, counts = model._rehearse, []
 
@@ -434,7 +435,7 @@ def test_rehearsals_fade_over_the_run_and_leave_the_noise_alone(
 
 
 def test_what_was_not_cloned_is_not_rehearsed(clones: Clones, pendulum_expert: Any) -> None:
-    settings = {**SMALL, "rehearsal_updates": 8, "critic_warm_up_rollouts": 0}
+    settings = {**SMALL, "rehearsal_updates": 256, "critic_warm_up_rollouts": 0}
     GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=0, **settings).learn(128)
     assert clones.n == 0
 
@@ -448,3 +449,57 @@ def test_the_cloning_optimiser_survives_saving(tmp_path: Path, pendulum_expert: 
     assert state.keys() == kept.keys() != set()
     for key in kept:
         assert th.equal(state[key]["exp_avg"], kept[key]["exp_avg"])
+
+
+def test_an_interrupted_warm_start_begins_again(
+    monkeypatch: pytest.MonkeyPatch, pendulum_expert: Any
+) -> None:
+    model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=5, **SMALL)
+
+    def interrupted(*_: Any, **__: Any) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(on_policy, "clone_behaviour", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.learn(64)
+    counted = Clones()
+    monkeypatch.setattr(on_policy, "clone_behaviour", counted)
+    model.learn(64)
+    assert (counted.n, counted.n_updates) == (1, 5)
+
+
+class Grid(gym.Env):
+    """Two by three motors; nothing moves."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (3,))
+    action_space = spaces.Box(-1.0, 1.0, (2, 3))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return np.zeros(3, np.float32), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("algorithm", ["GAIL", "BC"])
+def test_actions_may_have_more_than_one_dimension(algorithm: str) -> None:
+    obs, acts = states(50, seed=0), np.full((50, 2, 3), 0.5, np.float32)
+    acts[:, 1, 2] = -0.5
+    dones = np.zeros(50, bool)
+    expert = Transitions(obs=obs, acts=acts, infos=np.array([{}] * 50), next_obs=obs, dones=dones)
+    if algorithm == "GAIL":
+        settings = {**SMALL, "warm_start_updates": 300, "critic_warm_up_rollouts": 9}
+        model: Any = GAIL("MlpPolicy", Grid(), expert, **settings).learn(64)
+    else:
+        model = BC("MlpPolicy", Grid(), expert, device="cpu", seed=0).learn(256 * 300)
+    predicted = model.predict(obs[:2], deterministic=True)[0]
+    np.testing.assert_allclose(predicted, acts[:2], atol=0.2)
+
+
+def test_a_model_without_an_environment_says_so(tmp_path: Path, pendulum_expert: Any) -> None:
+    model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=1, **SMALL)
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"there is no environment: pass env="):
+        GAIL.load(tmp_path / "model", device="cpu").learn(64)

@@ -30,6 +30,7 @@ from sb3_gail_ext.algorithms.demonstrated import (
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.policies.actions import as_policy_knows
 
 LearningRate = float | Callable[[float], float]
 _NOT_LOGGED = {"batch_size", "bc/epoch", "bc/batch", "bc/samples_so_far"}  # SB3 counts itself
@@ -110,10 +111,11 @@ class BC(Demonstrated):
             self.set_demonstrations(demonstrations)
 
     def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
+        first = self.expert is None and self.num_timesteps == 0
         super()._attach(expert, given)
         normalize = self.get_vec_normalize_env()
-        if normalize is not None and normalize.norm_obs and normalize.training:
-            # Nobody steps the environment: what it normalises by comes from here.
+        if first and normalize is not None and normalize.norm_obs and normalize.training:
+            # Nobody steps the environment: what it normalises by comes from here, once.
             normalize.obs_rms.update(expert.obs)
 
     def learn(
@@ -145,18 +147,18 @@ class BC(Demonstrated):
 
     def _draws_until(self, total_timesteps: int) -> Iterator[TransitionMapping]:
         assert self.expert is not None  # `_setup_learn` has checked
-        obs, acts = self._as_policy_sees(self.expert.obs), self.expert.acts
+        obs, acts = as_policy_knows(self, self.expert.obs, self.expert.acts)
         while self.num_timesteps < total_timesteps and not self._stopped:
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             self.num_timesteps += self.batch_size
             yield self._draw(obs, acts)
 
     def _draw(self, obs: np.ndarray, acts: np.ndarray) -> TransitionMapping:
-        """One batch: obs (batch_size, *obs_shape), acts (batch_size, *act_shape)."""
+        """One batch of `as_policy_knows`'s arrays."""
         index = self._rng.integers(len(obs), size=self.batch_size)
         self._update_learning_rate(self.policy.optimizer)
         self.policy.set_training_mode(True)  # a callback's `predict` has ended it
-        return {"obs": obs[index], "acts": self._as_policy_gives(acts[index])}
+        return {"obs": obs[index], "acts": acts[index]}
 
     def _after_update(self, callback: BaseCallback) -> None:
         self._n_updates += 1
@@ -194,15 +196,6 @@ class BC(Demonstrated):
                 progress_bar=False,
             )
         self.policy.set_training_mode(False)
-
-    def _as_policy_sees(self, obs: np.ndarray) -> np.ndarray:
-        normalize = self.get_vec_normalize_env()
-        if normalize is None or not normalize.norm_obs:
-            return obs
-        return np.asarray(normalize.normalize_obs(obs))
-
-    def _as_policy_gives(self, acts: np.ndarray) -> np.ndarray:
-        return self.policy.scale_action(acts) if self.policy.squash_output else acts
 
     def dump_logs(self) -> None:
         """Write what was recorded, with SB3's counts, at the current timestep."""

@@ -17,6 +17,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from sb3_gail_ext.algorithms.bc import BC
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.demonstrations.recording import Policy
+from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.loading import load_policy
 from sb3_gail_ext.policies.scaled import fit_scaling
 
@@ -175,7 +176,7 @@ class DAgger(BC):
     def _draws(self) -> Iterator[TransitionMapping]:
         obs, acts = self._aggregate()
         fit_scaling(self.policy, obs)
-        obs = self._as_policy_sees(obs)
+        obs, acts = as_policy_knows(self, obs, acts)
         for _ in range(self.updates_per_round):
             yield self._draw(obs, acts)
 

@@ -71,6 +71,10 @@ class Demonstrated(BaseAlgorithm):
     # How SB3 is extended.
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.env is None:
+            raise ValueError(
+                "there is no environment: pass env=... to load(), or call set_env(...)"
+            )
         self._check_ready()
         if normalizes_obs(self.env) and any(
             isinstance(module, ScaledFlattenExtractor) for module in self.policy.modules()

@@ -44,6 +44,8 @@ from sb3_gail_ext.rewards.scaling import ReturnScale, Unscaled
 LearningRate = float | Callable[[float], float]
 
 
+_REHEARSED_STEPS = 2048
+
 # Of SB3's own MLP policy, where the user's `policy_kwargs` say nothing else.
 _SCALED = {"features_extractor_class": ScaledFlattenExtractor}
 _SMALL_NOISE = {"log_std_init": -0.5}  # a cloned policy explores near what it cloned
@@ -81,9 +83,9 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     :param normalize_learned_reward: divide rewards by the running deviation of their returns.
     :param warm_start_updates: of behaviour cloning, 256 transitions each, before the first rollout.
         An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
-    :param rehearsal_updates: of behaviour cloning, 256 transitions each, after each round: this
-        many after the first, none after the last, none without a warm start (as Jena et al. 2020,
-        https://arxiv.org/abs/2001.07798, weigh cloning against GAIL).
+    :param rehearsal_updates: of behaviour cloning, 256 transitions each, per 2,048 steps of a
+        rollout: this many after the first, none after the last, none without a warm start (as
+        Jena et al. 2020, https://arxiv.org/abs/2001.07798, weigh cloning against GAIL).
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
     :param policy_averaging: `predict` answers with a running average of the policy's weights, of
         which each round keeps this share, less in short runs; 0 answers with the latest policy.
@@ -264,7 +266,9 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
 
     def _rehearse(self) -> None:
         """What the policy was cloned from, again, less and less: it starts to forget in round 1."""
-        n_updates = round(self.rehearsal_updates * self._current_progress_remaining)
+        steps = self.rollout_buffer.buffer_size * self.rollout_buffer.n_envs
+        per_round = self.rehearsal_updates * steps / _REHEARSED_STEPS
+        n_updates = round(per_round * self._current_progress_remaining)
         if n_updates and self.warm_start_updates:
             loss = clone_behaviour(
                 self.policy,
@@ -319,10 +323,10 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
         if not self._started:
-            self._started = True
             if self.warm_start_updates:
                 self._clone_expert()
             self.averaged_policy.load_state_dict(self.policy.state_dict())
+            self._started = True  # not before: an interrupted warm start begins again
         return prepared
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:

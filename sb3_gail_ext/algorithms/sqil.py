@@ -85,10 +85,19 @@ class SQIL(Demonstrated, OffPolicyAlgorithm):
 
     def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
         super()._attach(expert, given)
+        self._fill_buffer(expert)
+
+    def _fill_buffer(self, expert: TransitionBatch) -> None:
         if isinstance(self.action_space, spaces.Box):
             scaled = self.policy.scale_action(expert.acts)
             expert = TransitionBatch(expert.obs, scaled, expert.next_obs, expert.dones)
         self.replay_buffer.set_expert(expert)
+
+    def load_replay_buffer(self, *args: Any, **kwargs: Any) -> None:
+        """As in SB3; the demonstrations are those attached, not any of the file's."""
+        super().load_replay_buffer(*args, **kwargs)
+        if self.expert is not None:
+            self._fill_buffer(self.expert)
 
     # How SB3 is extended.
 

@@ -26,13 +26,12 @@ class RolloutRecorder(BaseCallback):
     def _on_step(self) -> bool:
         step = self.locals
         buffer: RelabelledRolloutBuffer = step["rollout_buffer"]
-        next_start = self._as_env_gave(step["new_obs"])
-        buffer.record(
-            self._obs,
-            step["clipped_actions"],
-            self._next_obs(next_start, step["dones"], step["infos"]),
-            _terminated(step["dones"], step["infos"]),
-        )
+        next_start, terminated = self._as_env_gave(step["new_obs"]), step["dones"]
+        next_obs = next_start
+        if step["dones"].any():
+            next_obs = self._next_obs(next_start, step["dones"], step["infos"])
+            terminated = _terminated(step["dones"], step["infos"])
+        buffer.record(self._obs, step["clipped_actions"], next_obs, terminated)
         self._obs = next_start
         step["rewards"][:] = 0.0
         return True

@@ -62,5 +62,8 @@ class SQILReplayBuffer(ReplayBuffer):
             rewards=self._joined(th.zeros_like(agent.rewards), np.ones((n_expert, 1))),
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "expert": None}
+
     def _joined(self, agent: th.Tensor, expert: Any) -> th.Tensor:
         return th.cat([agent, self.to_torch(expert).to(agent.dtype)])

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import gymnasium as gym
 import torch as th
-from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import check_for_correct_spaces
 
 import sb3_gail_ext  # registers the environments  # noqa: F401
-from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.policies.loading import load_policy
 
 
 class InputError(ValueError):
@@ -72,7 +72,7 @@ def _quiet_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def check_same_spaces(model: BaseAlgorithm, env_id: str) -> None:
+def check_same_spaces(model: BaseAlgorithm | BasePolicy, env_id: str) -> None:
     """:raises InputError: if the model was trained on other observations or actions."""
     env = gym.make(env_id)
     try:
@@ -108,19 +108,17 @@ def positive(value: int, name: str) -> None:
         raise InputError(f"{name} is {value}; give a positive number")
 
 
-def load_model(path: Path) -> BaseAlgorithm:
-    """A `model.zip` of GAIL, or a `policy.zip` of PPO.
+def load_model(path: Path) -> BasePolicy:
+    """What predicts in a zip that any of this package's algorithms or of SB3's has saved.
 
-    :raises InputError: if the file is missing or is neither.
+    :raises InputError: if the file is missing or holds no policy.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of a model.zip or policy.zip")
-    for algorithm in (GAIL, PPO):
-        try:
-            return algorithm.load(path, device="cpu")
-        except Exception as error:  # what a wrong zip raises depends on how it is wrong
-            cause = error
-    raise InputError(f"{path}: neither a GAIL nor a PPO model ({cause})") from cause
+    try:
+        return load_policy(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def warn_in_one_line() -> None:

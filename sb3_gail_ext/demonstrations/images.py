@@ -17,7 +17,8 @@ def order_axes_as(observation_space: spaces.Space, transitions: TransitionBatch)
     """
     height_width_channels = transitions.obs.shape[1:]
     if (
-        not is_image_space(observation_space)
+        len(height_width_channels) != 3
+        or not is_image_space(observation_space)
         or height_width_channels == observation_space.shape
         or (height_width_channels[-1], *height_width_channels[:-1]) != observation_space.shape
     ):

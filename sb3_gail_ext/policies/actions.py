@@ -5,26 +5,29 @@ from __future__ import annotations
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 _AT_BOUND = 1e-5  # float32 rounding of a clipped action, as demonstrations may have it
 
 
 def as_policy_knows(
-    model: OnPolicyAlgorithm, obs: np.ndarray, acts: np.ndarray
+    model: BaseAlgorithm, obs: np.ndarray, acts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Observations normalised as by the model's VecNormalize, actions as its policy gives them.
 
     :param obs: (n, *obs_shape), as the environment gives them.
     :param acts: (n, *act_shape), as the environment takes them.
-    :returns: arrays of the same shapes.
+    :returns: observations of the same shape, and actions (n, action_dim), a Box's flattened;
+        (n,) where they are Discrete.
     """
     normalize = model.get_vec_normalize_env()
     if normalize is not None and normalize.norm_obs:
         obs = np.asarray(normalize.normalize_obs(obs))
     if model.policy.squash_output:
         acts = model.policy.scale_action(acts)
+    if isinstance(model.action_space, spaces.Box):
+        acts = acts.reshape(len(acts), -1)
     return obs, acts
 
 
