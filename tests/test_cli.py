@@ -235,7 +235,7 @@ def test_a_wrong_model_file(
         refused(command, model_file, "--env", "CartPole-v1", words="was not trained on CartPole-v1")
     cut = tmp_path / "cut.zip"
     cut.write_bytes(model_file.read_bytes()[:1000])
-    refused("evaluate", cut, "--env", HOPPER, words="neither")
+    refused("evaluate", cut, "--env", HOPPER, words=r"cut\.zip: no SB3 model with a policy")
     refused("evaluate", model_file, "--env", HOPPER, "--episodes", 0, words="--episodes is 0")
     bad = damaged(hopper_file, rews=None)
     refused("evaluate", model_file, "--env", HOPPER, "--demos", bad, words="no array rews")
