@@ -84,8 +84,8 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     :param warm_start_updates: of behaviour cloning, 256 transitions each, before the first rollout.
         An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
     :param rehearsal_updates: of behaviour cloning, 256 transitions each, per 2,048 steps of a
-        rollout: this many after the first, none after the last, none without a warm start (as
-        Jena et al. 2020, https://arxiv.org/abs/2001.07798, weigh cloning against GAIL).
+        rollout, rounded: this many after the first, none after the last, none without a warm
+        start (as Jena et al. 2020, https://arxiv.org/abs/2001.07798, weigh cloning against GAIL).
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
     :param policy_averaging: `predict` answers with a running average of the policy's weights, of
         which each round keeps this share, less in short runs; 0 answers with the latest policy.
