@@ -17,6 +17,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from tiny_envs import Goal, expert_episodes
+from watching import same, weights
 
 from sb3_gail_ext import AIRL, GAIL
 from sb3_gail_ext.algorithms.airl import AdversarialIRL
@@ -43,19 +44,6 @@ def pendulum(demonstrations: Any, **kwargs: Any) -> AIRL:
 
 def cartpole(demonstrations: Any, **kwargs: Any) -> AIRL:
     return AIRL("MlpPolicy", "CartPole-v1", demonstrations, **{**SMALL, **kwargs})
-
-
-def weights(model: Any) -> dict[str, th.Tensor]:
-    nets = {"policy": model.policy, "discriminator": model.discriminator.net}
-    return {
-        f"{prefix}.{name}": value.clone()
-        for prefix, net in nets.items()
-        for name, value in net.state_dict().items()
-    }
-
-
-def same(left: dict[str, th.Tensor], right: dict[str, th.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(th.equal(left[name], right[name]) for name in left)
 
 
 def at_each_round(model: AIRL, look: Any) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch as th
 from gymnasium import spaces
 from imitation.algorithms import bc as imitation_bc
 from imitation.data.types import TransitionMapping
@@ -14,10 +13,11 @@ from imitation.util.logger import HierarchicalLogger
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from watching import Memory, StopAfter, same, tensors
 
 from sb3_gail_ext import BC, DemonstrationError, LinearSchedule, evaluate, save_demonstrations
 
@@ -26,14 +26,6 @@ SMALL = {"device": "cpu", "seed": 0, "batch_size": 32, "learning_rate": 1e-3}
 
 def line(line_env: Any, demonstrations: Any = None, **kwargs: Any) -> BC:
     return BC("MlpPolicy", line_env(), demonstrations, **{**SMALL, **kwargs})
-
-
-def tensors(model: Any) -> dict[str, th.Tensor]:
-    return {name: value.clone() for name, value in model.policy.state_dict().items()}
-
-
-def same(left: dict[str, th.Tensor], right: dict[str, th.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(th.equal(left[name], right[name]) for name in left)
 
 
 def drawn_by(model: BC) -> list[TransitionMapping]:
@@ -47,26 +39,6 @@ def drawn_by(model: BC) -> list[TransitionMapping]:
 
     model._draw = spy  # type: ignore[method-assign]
     return batches
-
-
-class Memory(KVWriter):
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
-        self.rows.append({**key_values, "step": step})
-
-    def close(self) -> None:
-        pass
-
-
-class StopAfter(BaseCallback):
-    def __init__(self, n_calls: int) -> None:
-        super().__init__()
-        self.limit = n_calls
-
-    def _on_step(self) -> bool:
-        return self.n_calls < self.limit
 
 
 # --- Imitation's numbers -----------------------------------------------------------------------

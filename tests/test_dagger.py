@@ -8,10 +8,11 @@ import pytest
 import torch as th
 from imitation.algorithms.dagger import LinearBetaSchedule
 from stable_baselines3 import DQN, PPO, SAC
-from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
-from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from watching import Memory, StopAfter
 
 from sb3_gail_ext import GAIL, DAgger, evaluate
 from sb3_gail_ext.policies.loading import load_policy
@@ -44,26 +45,6 @@ class Balance:
     def predict(self, observation: Any, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
         place, speed, angle, turning = np.moveaxis(observation, -1, 0)
         return (0.05 * place + 0.1 * speed + angle + 0.4 * turning > 0).astype(np.int64), None
-
-
-class Memory(KVWriter):
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
-        self.rows.append({**key_values, "step": step})
-
-    def close(self) -> None:
-        pass
-
-
-class StopAfter(BaseCallback):
-    def __init__(self, n_calls: int) -> None:
-        super().__init__()
-        self.limit = n_calls
-
-    def _on_step(self) -> bool:
-        return self.n_calls < self.limit
 
 
 def test_every_observation_is_labelled_by_the_expert(line_env: Any, stand_still: Any) -> None:

@@ -21,10 +21,11 @@ from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from watching import Memory, same, weights
 
 from sb3_gail_ext import (
     GAIL,
@@ -54,32 +55,6 @@ def pendulum(demonstrations: Any, **kwargs: Any) -> GAIL:
 
 def cartpole(demonstrations: Any, **kwargs: Any) -> GAIL:
     return GAIL("MlpPolicy", "CartPole-v1", demonstrations, **{**SMALL, **kwargs})
-
-
-def weights(model: Any) -> dict[str, th.Tensor]:
-    nets = {"policy": model.policy, "discriminator": model.discriminator.net}
-    return {
-        f"{prefix}.{name}": value.clone()
-        for prefix, net in nets.items()
-        for name, value in net.state_dict().items()
-    }
-
-
-def same(left: dict[str, th.Tensor], right: dict[str, th.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(th.equal(left[name], right[name]) for name in left)
-
-
-class Memory(KVWriter):
-    """Keeps every row that is logged."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
-        self.rows.append(dict(key_values))
-
-    def close(self) -> None:
-        pass
 
 
 def logging_to_memory(model: Any) -> Memory:

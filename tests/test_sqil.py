@@ -14,6 +14,7 @@ from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from watching import same, tensors
 
 from sb3_gail_ext import SQIL, DemonstrationError, evaluate
 from sb3_gail_ext.algorithms.sqil import SQILWithDQN, SQILWithSAC
@@ -66,14 +67,6 @@ def slope(**kwargs: Any) -> Any:
 def choices(**kwargs: Any) -> Any:
     demos = demonstrations(discrete=True)
     return SQIL("MlpPolicy", Choices(), demos, **{**SMALL, **kwargs})
-
-
-def tensors(model: Any) -> dict[str, th.Tensor]:
-    return {name: value.clone() for name, value in model.policy.state_dict().items()}
-
-
-def same(left: dict[str, th.Tensor], right: dict[str, th.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(th.equal(left[name], right[name]) for name in left)
 
 
 # --- The buffer --------------------------------------------------------------------------------
