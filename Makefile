@@ -28,6 +28,7 @@ experts: $(INSTALLED)
 	$(BIN)/sb3-gail expert --env Hopper-v4 --algo trpo --steps 700000
 	$(BIN)/sb3-gail expert --env Walker2d-v4 --algo trpo --steps 1500000
 	$(BIN)/sb3-gail expert --env HalfCheetah-v4 --algo trpo --steps 1500000
+	$(BIN)/sb3-gail expert --env Ant-v4 --algo trpo --steps 2000000
 
 errata: $(INSTALLED)
 	$(BIN)/python scripts/chapter_errata.py --seeds 0 1 2 --steps 200000
