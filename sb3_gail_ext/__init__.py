@@ -8,6 +8,7 @@ from importlib.metadata import version as _version
 from sb3_gail_ext.algorithms.adversarial import adversarial
 from sb3_gail_ext.algorithms.airl import AIRL
 from sb3_gail_ext.algorithms.bc import BC
+from sb3_gail_ext.algorithms.dac import DAC
 from sb3_gail_ext.algorithms.dagger import DAgger
 from sb3_gail_ext.algorithms.gaifo import GAIfO
 from sb3_gail_ext.algorithms.gail import GAIL
@@ -35,6 +36,7 @@ __all__ = [
     "BC",
     "CHAPTER_GAIL_PRESETS",
     "CHAPTER_PPO_KWARGS",
+    "DAC",
     "GAIL",
     "SQIL",
     "ChapterActorCriticPolicy",

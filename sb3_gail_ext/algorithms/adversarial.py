@@ -1,29 +1,50 @@
-"""The adversarial class of any on-policy SB3 algorithm."""
+"""The adversarial class of any SB3 algorithm."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
+from stable_baselines3 import DQN
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 
 
 @cache
-def adversarial(generator: type[OnPolicyAlgorithm]) -> type[AdversarialOnPolicy]:
-    """The class that imitates with `generator`: PPO, A2C, sb3-contrib's TRPO or a subclass.
+def adversarial(generator: type) -> Any:
+    """The class that imitates with `generator`.
+
+    On-policy, with `AdversarialOnPolicy`: PPO, A2C, sb3-contrib's TRPO or a subclass. Off-policy,
+    with `AdversarialOffPolicy`: SAC, TD3, DDPG, sb3-contrib's TQC or a subclass.
 
     >>> from sb3_contrib import TRPO
     >>> GAILWithTRPO = adversarial(TRPO)
+
+    :raises TypeError: if `generator` is none of these.
     """
-    if not (isinstance(generator, type) and issubclass(generator, OnPolicyAlgorithm)):
-        raise TypeError(f"{generator!r} is not an on-policy SB3 algorithm class, like PPO or TRPO")
-    if issubclass(generator, AdversarialOnPolicy):
+    if not (
+        isinstance(generator, type)
+        and issubclass(generator, OnPolicyAlgorithm | OffPolicyAlgorithm)
+    ):
+        raise TypeError(f"{generator!r} is not an SB3 algorithm class, like PPO, TRPO or SAC")
+    if issubclass(generator, AdversarialOnPolicy | AdversarialOffPolicy):
         raise TypeError(f"{generator.__name__} is adversarial already; use it as it is")
+    mixin: type = AdversarialOffPolicy
+    if issubclass(generator, OnPolicyAlgorithm):
+        mixin = AdversarialOnPolicy
+        _check_rollouts(generator)
+    elif issubclass(generator, DQN):
+        raise TypeError(f"{generator.__name__} has no actor; use SAC, TD3 or TQC, or SQIL with DQN")
+    name = f"Adversarial{generator.__name__}"
+    return type(name, (mixin, generator), {"__module__": __name__})
+
+
+def _check_rollouts(generator: type[OnPolicyAlgorithm]) -> None:
     if generator.collect_rollouts is not OnPolicyAlgorithm.collect_rollouts:
         raise TypeError(
             f"{generator.__name__} collects rollouts in a way of its own, which the recorder does "
             "not know; use PPO, A2C or TRPO"
         )
-    name = f"Adversarial{generator.__name__}"
-    return type(name, (AdversarialOnPolicy, generator), {"__module__": __name__})

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from imitation.data.types import Trajectory, Transitions
-from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
-from sb3_gail_ext.algorithms.demonstrated import Demonstrated, Demonstrations, normalizes_obs
+from sb3_gail_ext.algorithms.demonstrated import Demonstrations, normalizes_obs
 from sb3_gail_ext.algorithms.export import export_generator
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.report import report_round
@@ -26,23 +25,14 @@ from sb3_gail_ext.algorithms.signals import (
     expert_facts,
 )
 from sb3_gail_ext.algorithms.warm_start import clone_behaviour, cloning_optimizer, fit_values
+from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.buffers.recorder import RolloutRecorder
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
-from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
-from sb3_gail_ext.rewards.discriminator import Discriminator, LogitOffset
-from sb3_gail_ext.rewards.networks import (
-    NormalizedRewardNet,
-    check_can_be_saved,
-    default_reward_net,
-)
 from sb3_gail_ext.rewards.scaling import ReturnScale, Unscaled
-
-LearningRate = float | Callable[[float], float]
-
 
 _REHEARSED_STEPS = 2048
 
@@ -51,7 +41,7 @@ _SCALED = {"features_extractor_class": ScaledFlattenExtractor}
 _SMALL_NOISE = {"log_std_init": -0.5}  # a cloned policy explores near what it cloned
 
 
-class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
+class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
     """Mixin: the generator's rewards come from a discriminator trained against demonstrations.
 
     Put it before an SB3 on-policy algorithm: `class GAIL(AdversarialOnPolicy, PPO)`. Everything
@@ -62,24 +52,12 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     :param env: as in SB3; its reward is only monitored, never learned from.
     :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`. May be
         left out and attached later with `set_demonstrations`, as after `load`.
-    :param reward_net: an `imitation` RewardNet that returns logits, high = expert. By default an
-        MLP of two layers of 64 tanh units on observation and action.
-    :param reward_net_kwargs: of the default net, e.g. `dropout_prob`, `spectral_norm`.
-    :param reward_form: how logits become rewards: `"gail"` -log(1-D), `"airl"` the logit,
-        `"log_d"` log D, `"fairl"`.
     :param n_discriminator_updates: discriminator steps per rollout.
-    :param discriminator_batch_size: transitions of each side per step.
-    :param discriminator_learning_rate: Adam's, a number or a function of the remaining progress.
-    :param gradient_penalty: weight of the one-sided gradient penalty.
-    :param entropy_bonus: weight of the entropy of D in the discriminator's objective.
-    :param discriminator_weight_decay: Adam's.
-    :param label_smoothing: how much the expert's label is below 1.
     :param max_discriminator_accuracy: a rollout's discriminator steps end where it tells both
         sides apart better than this; 1 never ends them.
-    :param normalize_inputs: the discriminator sees observations scaled by the demonstrations'
-        mean and deviation.
-    :param normalize_policy_inputs: so does the policy: an `"MlpPolicy"` that has no features
-        extractor of the user's and no VecNormalize before it.
+    :param normalize_policy_inputs: the policy, too, sees observations scaled by the
+        demonstrations: an `"MlpPolicy"` that has no features extractor of the user's and no
+        VecNormalize before it.
     :param normalize_learned_reward: divide rewards by the running deviation of their returns.
     :param warm_start_updates: of behaviour cloning, 256 transitions each, before the first rollout.
         An `"MlpPolicy"` then starts with little noise, `log_std_init` -0.5, unless told otherwise.
@@ -89,7 +67,8 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     :param critic_warm_up_rollouts: first rollouts from which only discriminator and critic learn.
     :param policy_averaging: `predict` answers with a running average of the policy's weights, of
         which each round keeps this share, less in short runs; 0 answers with the latest policy.
-    :param generator_kwargs: the SB3 algorithm's own arguments.
+    :param kwargs: the discriminator's arguments, which are those of `WithDiscriminator`, and the
+        SB3 algorithm's own.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
     :raises ValueError: if its observations are no array or its actions neither Box nor Discrete,
         or if a number is out of its range.
@@ -97,7 +76,6 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
 
     rollout_buffer: RelabelledRolloutBuffer
     policy: ActorCriticPolicy
-    _logit_offset: LogitOffset | None = None
 
     def __init__(
         self,
@@ -105,18 +83,8 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         env: GymEnv | str | None,
         demonstrations: Demonstrations | None = None,
         *,
-        reward_net: RewardNet | None = None,
-        reward_net_kwargs: dict[str, Any] | None = None,
-        reward_form: str = "gail",
         n_discriminator_updates: int = 8,
-        discriminator_batch_size: int = 512,
-        discriminator_learning_rate: LearningRate = 1e-3,
-        gradient_penalty: float = 0.5,
-        entropy_bonus: float = 0.0,
-        discriminator_weight_decay: float = 0.0,
-        label_smoothing: float = 0.0,
         max_discriminator_accuracy: float = 1.0,
-        normalize_inputs: bool = True,
         normalize_policy_inputs: bool = True,
         normalize_learned_reward: bool = True,
         warm_start_updates: int = 10_000,
@@ -124,34 +92,18 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         critic_warm_up_rollouts: int = 2,
         policy_averaging: float = 0.95,
         _init_setup_model: bool = True,
-        **generator_kwargs: Any,
+        **kwargs: Any,
     ) -> None:
         check_ranges(
             n_discriminator_updates=(n_discriminator_updates, 0, math.inf),
-            discriminator_batch_size=(discriminator_batch_size, 1, math.inf),
-            gradient_penalty=(gradient_penalty, 0, math.inf),
-            discriminator_weight_decay=(discriminator_weight_decay, 0, math.inf),
-            label_smoothing=(label_smoothing, 0, 1),
             max_discriminator_accuracy=(max_discriminator_accuracy, 0, 1),
             warm_start_updates=(warm_start_updates, 0, math.inf),
             rehearsal_updates=(rehearsal_updates, 0, math.inf),
             critic_warm_up_rollouts=(critic_warm_up_rollouts, 0, math.inf),
             policy_averaging=(policy_averaging, 0, 0.9999),
         )
-        if reward_net is not None:
-            check_can_be_saved(reward_net)
-        self.reward_net = reward_net
-        self.reward_net_kwargs = reward_net_kwargs
-        self.reward_form = reward_form
         self.n_discriminator_updates = n_discriminator_updates
-        self.discriminator_batch_size = discriminator_batch_size
-        self.discriminator_learning_rate = discriminator_learning_rate
-        self.gradient_penalty = gradient_penalty
-        self.entropy_bonus = entropy_bonus
-        self.discriminator_weight_decay = discriminator_weight_decay
-        self.label_smoothing = label_smoothing
         self.max_discriminator_accuracy = max_discriminator_accuracy
-        self.normalize_inputs = normalize_inputs
         self.normalize_policy_inputs = normalize_policy_inputs
         self.normalize_learned_reward = normalize_learned_reward
         self.warm_start_updates = warm_start_updates
@@ -163,20 +115,19 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         self._scale_rewards = ReturnScale() if normalize_learned_reward else Unscaled()
         self.signals = Signals()
         self.expert_facts = ExpertFacts()
-        self._rng = np.random.default_rng(generator_kwargs.get("seed"))
         if policy in ("MlpPolicy", ActorCriticPolicy):
             defaults = {
                 **(_SMALL_NOISE if warm_start_updates else {}),
                 **(_SCALED if normalize_policy_inputs and not normalizes_obs(env) else {}),
             }
-            given = generator_kwargs.get("policy_kwargs") or {}
-            generator_kwargs["policy_kwargs"] = {**defaults, **given}
+            given = kwargs.get("policy_kwargs") or {}
+            kwargs["policy_kwargs"] = {**defaults, **given}
         super().__init__(
             policy,
-            env,  # type: ignore[arg-type]  # SB3 passes None when it loads a model
+            env,
             rollout_buffer_class=RelabelledRolloutBuffer,
             _init_setup_model=_init_setup_model,
-            **generator_kwargs,
+            **kwargs,
         )
         if demonstrations is not None:
             self.set_demonstrations(demonstrations)
@@ -184,8 +135,6 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
     def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
         super()._attach(expert, given)
         self.expert_facts = expert_facts(given)
-        if self.normalize_inputs:
-            self.discriminator.net.fit_once(expert.obs)
         fit_scaling(self.averaged_policy, expert.obs)
 
     def train(self) -> None:
@@ -222,18 +171,9 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         keys = measured[0] if measured else ()
         return {key: float(np.mean([m[key] for m in measured])) for key in keys}
 
-    def _draw(self, transitions: TransitionBatch) -> TransitionBatch:
-        return transitions.take(
-            self._rng.integers(len(transitions), size=self.discriminator_batch_size)
-        )
-
     def _tells_apart(self, measured: dict[str, float]) -> bool:
         worse = min(measured["accuracy_expert"], measured["accuracy_agent"])
         return worse > self.max_discriminator_accuracy
-
-    def _discriminator_lr(self) -> float:
-        rate = self.discriminator_learning_rate
-        return rate(self._current_progress_remaining) if callable(rate) else rate
 
     def _share_kept(self) -> float:
         """`policy_averaging`, or less where it would reach over more than a seventh of the run."""
@@ -291,34 +231,16 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
 
         Nothing in the file needs this package, unless the policy's class is ours.
         """
-        modules, _ = super()._get_torch_save_params()
+        modules, _ = super(WithDiscriminator, self)._get_torch_save_params()
         excluded = {*self._excluded_save_params(), *_OWN_ATTRIBUTES}
         export_generator(self, self.averaged_policy, path, excluded=excluded, modules=modules)
 
     # How SB3 is extended.
 
     def _setup_model(self) -> None:
-        check_supported_spaces(self.observation_space, self.action_space)
         super()._setup_model()
         self.averaged_policy = another_policy(self)
         self.cloning_optimizer = cloning_optimizer(self.policy)
-        net = self.reward_net
-        if net is None:
-            net = self._default_reward_net(**(self.reward_net_kwargs or {}))
-        self.discriminator = Discriminator(
-            NormalizedRewardNet(net),
-            learning_rate=self._discriminator_lr(),
-            reward_form=self.reward_form,
-            gradient_penalty_coef=self.gradient_penalty,
-            entropy_coef=self.entropy_bonus,
-            weight_decay=self.discriminator_weight_decay,
-            label_smoothing=self.label_smoothing,
-            logit_offset=self._logit_offset,
-            device=self.device,
-        )
-
-    def _default_reward_net(self, **kwargs: Any) -> RewardNet:
-        return default_reward_net(self.observation_space, self.action_space, **kwargs)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
@@ -336,18 +258,16 @@ class AdversarialOnPolicy(Demonstrated, OnPolicyAlgorithm):
         return super()._init_callback(CallbackList([*wrapped, RolloutRecorder()]), progress_bar)
 
     def _excluded_save_params(self) -> list[str]:
-        ours = ["discriminator", "averaged_policy", "cloning_optimizer"]
-        return [*super()._excluded_save_params(), *ours]
+        return [*super()._excluded_save_params(), "averaged_policy", "cloning_optimizer"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()
-        ours = ["averaged_policy", "cloning_optimizer"]
-        ours += ["discriminator.net", "discriminator.optimizer"]
-        return [*modules, *ours], variables
+        return [*modules, "averaged_policy", "cloning_optimizer"], variables
 
 
 # What a plain generator does not have, or builds for itself.
 _OWN_ATTRIBUTES = {
+    *inspect.signature(WithDiscriminator.__init__).parameters,
     *inspect.signature(AdversarialOnPolicy.__init__).parameters,
     *("cloning_optimizer", "discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
     *("_rng", "_started", "_n_rollouts", "_scale_rewards", "signals", "expert_facts"),

@@ -8,8 +8,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
-from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy, LearningRate
+from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
+from sb3_gail_ext.algorithms.with_discriminator import LearningRate
 
 _ROLLOUT_STEPS = 2048
 

@@ -10,6 +10,8 @@ from imitation.data.types import DictObs, Trajectory, TrajectoryWithRew, Transit
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 
+TERMINAL_SHARE = "terminal_share"  # in a step's info: of its episode's steps, the terminal ones
+
 
 class TransitionBatch(NamedTuple):
     """Transitions as the discriminator sees them.
@@ -81,10 +83,25 @@ def _one_step(trajectory: TrajectoryWithRew, step: int) -> TrajectoryWithRew:
     return TrajectoryWithRew(
         obs=trajectory.obs[step : step + 2],
         acts=trajectory.acts[step : step + 1],
-        infos=None,
+        # Where most ends are dropped, every kept step says how often its episode has one.
+        infos=np.array([{TERMINAL_SHARE: trajectory.terminal / len(trajectory)}]),
         terminal=trajectory.terminal and last,
         rews=trajectory.rews[step : step + 1],
     )
+
+
+def terminal_share(demonstrations: Sequence[Trajectory] | Transitions) -> float:
+    """Of the transitions, those that end in a terminal state, before any subsampling: 0 to 1."""
+    if isinstance(demonstrations, Transitions):
+        return float(np.mean(demonstrations.dones))
+    n_terminal = sum(_n_terminal(trajectory) for trajectory in demonstrations)
+    return n_terminal / sum(len(trajectory) for trajectory in demonstrations)
+
+
+def _n_terminal(trajectory: Trajectory) -> float:
+    if len(trajectory) == 1 and trajectory.infos is not None:
+        return float(trajectory.infos[0].get(TERMINAL_SHARE, trajectory.terminal))
+    return float(trajectory.terminal)
 
 
 def _dones(trajectory: Trajectory) -> np.ndarray:

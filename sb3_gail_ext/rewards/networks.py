@@ -140,12 +140,14 @@ class NormalizedRewardNet(RewardNet):
     [-1, 1]. Before `fit_once` the observations pass unscaled.
 
     :param base: the net behind, which returns logits, high = expert.
+    :param observation_space: the environment's; None: that of `base`.
     """
 
-    def __init__(self, base: RewardNet) -> None:
-        super().__init__(base.observation_space, base.action_space, base.normalize_images)
+    def __init__(self, base: RewardNet, observation_space: spaces.Space | None = None) -> None:
+        space = observation_space or base.observation_space
+        super().__init__(space, base.action_space, base.normalize_images)
         self.base = base
-        self.obs_scaling = ObservationScaling(base.observation_space)
+        self.obs_scaling = ObservationScaling(space)
         low, high = _finite_bounds(base.action_space)
         self.act_centre: th.Tensor
         self.act_half_range: th.Tensor

@@ -1,0 +1,249 @@
+"""An off-policy actor that begins as a clone of the expert and is held near it while it learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch as th
+from imitation.data.types import Trajectory, Transitions
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
+from torch.nn import functional as F
+
+from sb3_gail_ext.algorithms.demonstrated import Demonstrated, with_scaled_inputs
+from sb3_gail_ext.algorithms.ranges import check_ranges
+from sb3_gail_ext.algorithms.with_discriminator import LearningRate
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.policies.actions import as_policy_knows
+from sb3_gail_ext.policies.averaging import another_policy, average_into
+from sb3_gail_ext.policies.scaled import fit_scaling
+
+_SLOW = 0.1  # the actor's learning rate beside the critics', once it is a clone
+_LOG_STD = -3.0  # of a cloned Gaussian actor, before the tanh
+_LOG_STD_NAME = "log_std"
+_ANCHOR_BATCH = 64
+
+Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+
+class ClonedActor(Demonstrated, OffPolicyAlgorithm):
+    """Mixin: behaviour cloning before the first step and, as a part of the actor's loss, after it.
+
+    A critic that knows little takes a clone apart within a thousand updates. Four things keep it:
+    the critics learn alone at first, the actor more slowly than they, its loss holds the
+    demonstrations' squared error (as TD3+BC's, Fujimoto & Gu 2021,
+    https://arxiv.org/abs/2106.06860, eq. 3), and what answers is an average of actors.
+
+    :param normalize_policy_inputs: an `"MlpPolicy"` that has no features extractor of the user's
+        and no VecNormalize before it sees observations scaled by the demonstrations.
+    :param warm_start_updates: of behaviour cloning, 256 transitions each, before the first step.
+        The clone acts from then on, with little noise, where SB3 would act at random until
+        `learning_starts`. 0 makes no clone, nor what keeps it.
+    :param rehearsal_weight: in the actor's loss, of the demonstrations' squared error (mean over
+        actions scaled to [-1, 1]), beside the critics' values. Falls to 0 with the progress.
+    :param actor_learning_rate: a number or a function of the remaining progress; None: a tenth of
+        `learning_rate`, which is the critics', or all of it without a warm start.
+    :param critic_warm_up_steps: first environment steps, of those that train, from which the
+        actor learns nothing.
+    :param policy_averaging: `predict` answers with a running average of the actor's weights, of
+        which each environment step keeps this share; 0 answers with the latest.
+    """
+
+    policy: Any  # with an `actor`
+    tau: float
+
+    def __init__(
+        self,
+        policy: Any,
+        env: GymEnv | str | None,
+        *,
+        normalize_policy_inputs: bool = True,
+        warm_start_updates: int = 10_000,
+        rehearsal_weight: float = 100.0,
+        actor_learning_rate: LearningRate | None = None,
+        critic_warm_up_steps: int = 4_000,
+        policy_averaging: float = 0.999,
+        policy_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_ranges(
+            warm_start_updates=(warm_start_updates, 0, math.inf),
+            rehearsal_weight=(rehearsal_weight, 0, math.inf),
+            critic_warm_up_steps=(critic_warm_up_steps, 0, math.inf),
+            policy_averaging=(policy_averaging, 0, 0.99999),
+        )
+        self.normalize_policy_inputs = normalize_policy_inputs
+        self.warm_start_updates = warm_start_updates
+        self.rehearsal_weight = rehearsal_weight
+        self.actor_learning_rate = actor_learning_rate
+        self.critic_warm_up_steps = critic_warm_up_steps
+        self.policy_averaging = policy_averaging
+        self._started = False  # `learn` was called: the warm start is behind it
+        self._exploring = False
+        self._n_trained_steps = 0  # of the environment
+        self._trained_until = 0  # environment steps
+        self._rng = np.random.default_rng(kwargs.get("seed"))
+        if normalize_policy_inputs:
+            policy_kwargs = with_scaled_inputs(policy, env, policy_kwargs or {})
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type]  # SB3 passes None when it loads a model
+            policy_kwargs=policy_kwargs,
+            **kwargs,
+        )
+
+    def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
+        super()._attach(expert, given)
+        fit_scaling(self.averaged_policy, expert.obs)
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """The learner's own, with the actor held still at first; then the average."""
+        n_steps = self._n_new_steps()
+        self._n_trained_steps += n_steps
+        self._trained_until = self.num_timesteps
+        if self.warm_start_updates and self._n_trained_steps <= self.critic_warm_up_steps:
+            with _without_gradients(self.policy.actor):
+                super().train(gradient_steps, batch_size)
+        else:
+            super().train(gradient_steps, batch_size)
+        kept = _share_kept(self.policy_averaging, n_steps, self._n_trained_steps)
+        average_into(self.averaged_policy.actor, self.policy.actor, kept=kept)
+
+    def _n_new_steps(self) -> int:
+        """Environment steps since the last `train`."""
+        return self.num_timesteps - self._trained_until
+
+    def _before_actor_step(self, *_: Any) -> None:
+        """Adds the gradient of behaviour cloning to the actor's, and sets its learning rate."""
+        actor = self.policy.actor
+        if not self.warm_start_updates or not next(actor.parameters()).requires_grad:
+            return
+        for group in actor.optimizer.param_groups:
+            group["lr"] = self._actor_lr()
+        weight = self.rehearsal_weight * self._current_progress_remaining
+        if weight > 0:
+            error = _squared_error(self.policy, *self._draw_as_policy_knows(_ANCHOR_BATCH))
+            (weight * error).backward()
+            self.logger.record_mean("rehearsal/squared_error", error.item())
+        for name, parameter in actor.named_parameters():
+            if _LOG_STD_NAME in name:
+                parameter.grad = None  # noise that grows takes the clone apart as surely
+
+    def _actor_lr(self) -> float:
+        rate = self.actor_learning_rate
+        if rate is None:
+            return _SLOW * self.lr_schedule(self._current_progress_remaining)
+        return rate(self._current_progress_remaining) if callable(rate) else rate
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As in SB3, with the averaged policy once there is something to average."""
+        averaged = self._started and not self._exploring
+        policy = self.averaged_policy if averaged else self.policy
+        return policy.predict(*args, **kwargs)
+
+    def _draw_as_policy_knows(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of the expert: observations as the policy sees them, actions as it gives them."""
+        assert self.expert is not None  # `_setup_learn` has checked
+        drawn = self.expert.take(self._rng.integers(len(self.expert), size=n))
+        return as_policy_knows(self, drawn.obs, drawn.acts)
+
+    # How SB3 is extended.
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.averaged_policy = another_policy(self)
+        self.policy.actor.optimizer.register_step_pre_hook(self._before_actor_step)
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        prepared = super()._setup_learn(*args, **kwargs)
+        self._trained_until = max(self.num_timesteps, self.learning_starts)
+        if not self._started:
+            if self.warm_start_updates:
+                _explore_little(self.policy.actor)
+                error = clone_actor(
+                    self.policy, self._draw_as_policy_knows, n_updates=self.warm_start_updates
+                )
+                self.logger.record("warm_start/squared_error", error)
+            self.averaged_policy.load_state_dict(self.policy.state_dict())
+            self._started = True  # not before: an interrupted warm start begins again
+        return prepared
+
+    def _sample_action(
+        self, learning_starts: int, *args: Any, **kwargs: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The latest actor explores; a cloned one from the first step."""
+        self._exploring = True
+        try:
+            starts = 0 if self.warm_start_updates else learning_starts
+            sampled: tuple[np.ndarray, np.ndarray] = super()._sample_action(starts, *args, **kwargs)
+            return sampled
+        finally:
+            self._exploring = False
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "averaged_policy"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        modules, variables = super()._get_torch_save_params()
+        return [*modules, "averaged_policy"], variables
+
+
+def clone_actor(
+    policy: Any, draw: Draw, *, n_updates: int, batch_size: int = 256, learning_rate: float = 1e-3
+) -> float:
+    """Least squares of the deterministic action (behaviour cloning; Pomerleau, 1991).
+
+    Not likelihood: that of a squashed Gaussian is infinite at the bounds, where experts often are.
+    The learning rate falls linearly to 0. A Gaussian's deviation is left as it is.
+
+    :param draw: so many of the expert's observations as the policy sees them, and of its actions
+        as the policy gives them, in [-1, 1].
+    :returns: the mean squared error of the last 100 batches.
+    """
+    parameters = [p for name, p in policy.actor.named_parameters() if _LOG_STD_NAME not in name]
+    optimizer = th.optim.Adam(parameters)  # the actor's own stays fresh for what follows
+    errors = []
+    policy.actor.set_training_mode(True)
+    for rate in np.linspace(learning_rate, 0.0, n_updates):
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        error = _squared_error(policy, *draw(batch_size))
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.detach())
+    policy.actor.set_training_mode(False)
+    return float(th.stack(errors[-100:]).mean())
+
+
+def _squared_error(policy: Any, obs: np.ndarray, acts: np.ndarray) -> th.Tensor:
+    predicted = policy._predict(th.as_tensor(obs, device=policy.device), deterministic=True)
+    return F.mse_loss(predicted, th.as_tensor(acts, device=policy.device))
+
+
+def _explore_little(actor: th.nn.Module) -> None:
+    """A Gaussian actor begins with the same small deviation everywhere."""
+    head = getattr(actor, "log_std", None)
+    if isinstance(head, th.nn.Linear):  # gSDE's is a parameter, with its own initial value
+        th.nn.init.zeros_(head.weight)
+        th.nn.init.constant_(head.bias, _LOG_STD)
+
+
+@contextmanager
+def _without_gradients(actor: th.nn.Module) -> Iterator[None]:
+    """The learner's own update leaves the actor as it is."""
+    actor.requires_grad_(False)
+    try:
+        yield
+    finally:
+        actor.requires_grad_(True)
+
+
+def _share_kept(kept_per_step: float, n_steps: int, n_trained_steps: int) -> float:
+    """What an average keeps of itself: while it is young, as if all steps so far weighed alike."""
+    return min(kept_per_step**n_steps, 1.0 - n_steps / max(n_trained_steps, n_steps))

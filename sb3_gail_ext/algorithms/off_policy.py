@@ -1,0 +1,181 @@
+"""Adversarial imitation on top of any off-policy SB3 algorithm with actions in a Box."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from imitation.data.types import Trajectory, Transitions
+from imitation.rewards.reward_nets import RewardNet
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
+
+from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
+from sb3_gail_ext.algorithms.demonstrated import Demonstrations
+from sb3_gail_ext.algorithms.ranges import check_ranges
+from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
+from sb3_gail_ext.buffers.replay import Connection, RelabelledReplayBuffer
+from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.rewards.absorbing import (
+    AbsorbingRewardNet,
+    absorbing_share,
+    self_loop,
+    with_indicator,
+    with_self_loops,
+)
+from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_net
+
+TerminalStates = Literal["absorbing", "bootstrap", "end"]
+
+
+class AdversarialOffPolicy(ClonedActor, WithDiscriminator, OffPolicyAlgorithm):
+    """Mixin: a replay buffer whose rewards come from a discriminator, when they are sampled.
+
+    Put it before an SB3 off-policy algorithm with an actor: `class DAC(AdversarialOffPolicy, SAC)`.
+    Everything else, `learn`, `predict`, `save`, `load`, schedules, callbacks, is that algorithm's.
+
+    :param policy: as in SB3.
+    :param env: as in SB3; its reward is only monitored, never stored, never learned from.
+    :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`. May be
+        left out and attached later with `set_demonstrations`, as after `load`.
+    :param terminal_states: what they are worth. `"absorbing"`: they lead to an absorbing state
+        that the discriminator knows and whose self-loop is paid for ever, so that no reward form
+        favours living or dying. `"bootstrap"`, cheap: none is sampled as an end. `"end"`: nothing
+        follows them, as in SB3. Time limits are never taken for terminal states.
+    :param discriminator_updates_per_step: discriminator steps per environment step, any ratio.
+    :param expert_share: of each batch that actor and critics learn from, the demonstrations', 0
+        to 1.
+    :param kwargs: the actor's arguments, which are those of `ClonedActor`, the discriminator's,
+        which are those of `WithDiscriminator`, and the SB3 algorithm's own.
+    :raises DemonstrationError: if the demonstrations do not fit the environment.
+    :raises ValueError: if the observations are no array or the actions no Box, or if an argument
+        is out of its range.
+    """
+
+    replay_buffer: RelabelledReplayBuffer
+
+    def __init__(
+        self,
+        policy: Any,
+        env: GymEnv | str | None,
+        demonstrations: Demonstrations | None = None,
+        *,
+        terminal_states: TerminalStates = "absorbing",
+        reward_form: str = "airl",
+        discriminator_updates_per_step: float = 1.0,
+        discriminator_batch_size: int = 256,
+        expert_share: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
+        if terminal_states not in ("absorbing", "bootstrap", "end"):
+            raise ValueError(
+                f"terminal_states is {terminal_states!r}; use 'absorbing', 'bootstrap' or 'end'"
+            )
+        if kwargs.get("n_steps", 1) != 1:
+            raise ValueError(
+                f"n_steps is {kwargs['n_steps']}, but rewards are computed for single steps; "
+                "leave it at 1"
+            )
+        check_ranges(
+            discriminator_updates_per_step=(discriminator_updates_per_step, 0, math.inf),
+            expert_share=(expert_share, 0, 1),
+        )
+        self.terminal_states = terminal_states
+        self.discriminator_updates_per_step = discriminator_updates_per_step
+        self.expert_share = expert_share
+        self._updates_owed = 0.0
+        self._absorbing_value = 0.0
+        self._expert_absorbing_share = 0.0
+        try:
+            super().__init__(
+                policy,
+                env,
+                reward_form=reward_form,
+                discriminator_batch_size=discriminator_batch_size,
+                replay_buffer_class=RelabelledReplayBuffer,
+                replay_buffer_kwargs={"expert_share": expert_share},
+                **kwargs,
+            )
+        except AssertionError as error:  # how SB3 refuses an action space
+            raise ValueError(f"{error}; use GAIL, or SQIL with DQN") from error
+        if demonstrations is not None:
+            self.set_demonstrations(demonstrations)
+
+    def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
+        super()._attach(expert, given)
+        self._expert_absorbing_share = absorbing_share(given)
+        self._connect()
+
+    def _connect(self) -> None:
+        assert self.expert is not None
+        value = None if self.terminal_states == "bootstrap" else self._terminal_value
+        connection = Connection(self.discriminator.reward, value, self.expert, self._rng)
+        self.replay_buffer.connect(connection)
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """Discriminator, then actor and critics (DAC, Algorithm 1), after the latest steps."""
+        self._update_discriminator(self._n_new_steps())
+        self._track_absorbing_value(gradient_steps)
+        super().train(gradient_steps, batch_size)
+
+    def _update_discriminator(self, n_steps: int) -> None:
+        self.discriminator.set_learning_rate(self._discriminator_lr())
+        self._updates_owed += n_steps * self.discriminator_updates_per_step
+        for _ in range(int(self._updates_owed)):
+            measured = self.discriminator.update(self._draw_expert(), self._draw_agent())
+            for key, value in measured.items():
+                self.logger.record_mean(f"discriminator/{key}", value)
+        self._updates_owed %= 1.0
+
+    def _draw_expert(self) -> TransitionBatch:
+        assert self.expert is not None  # `_setup_learn` has checked
+        return self._with_self_loops(self._draw(self.expert), self._expert_absorbing_share)
+
+    def _draw_agent(self) -> TransitionBatch:
+        """Of the buffer's transitions, and of as many self-loops as there are terminal ones."""
+        buffer = self.replay_buffer
+        share = buffer.n_terminal / (buffer.size() * buffer.n_envs + buffer.n_terminal)
+        return self._with_self_loops(buffer.transitions(self.discriminator_batch_size), share)
+
+    def _with_self_loops(self, transitions: TransitionBatch, share: float) -> TransitionBatch:
+        if self.terminal_states != "absorbing":
+            return transitions
+        rows = self._rng.random(len(transitions)) < share
+        return with_self_loops(transitions, rows, self.action_space)
+
+    def _track_absorbing_value(self, gradient_steps: int) -> None:
+        """V <- V + tau (r + gamma V - V), as the critics' targets learn of any other state.
+
+        The absorbing state has one action and one successor, itself: it needs no critic, no sample
+        holds it, no actor acts in it, and no entropy is counted there. Its value at once,
+        r / (1 - gamma), would be an end that pays a hundred beside critics that begin at 0.
+        """
+        if self.terminal_states == "absorbing":
+            loop = self_loop(self.observation_space, self.action_space)
+            limit = float(self.discriminator.reward(*loop)[0]) / (1.0 - self.gamma)
+            kept = (1.0 - self.tau * (1.0 - self.gamma)) ** gradient_steps
+            self._absorbing_value = kept * self._absorbing_value + (1.0 - kept) * limit
+
+    def _terminal_value(self) -> float:
+        """What follows a terminal state, discounted to it."""
+        return self.gamma * self._absorbing_value
+
+    def load_replay_buffer(self, *args: Any, **kwargs: Any) -> None:
+        """As in SB3; the demonstrations are those attached."""
+        super().load_replay_buffer(*args, **kwargs)
+        if self.expert is not None:
+            self._connect()
+
+    # How SB3 is extended.
+
+    def _default_reward_net(self, **kwargs: Any) -> RewardNet:
+        space = self.observation_space
+        if self.terminal_states == "absorbing":
+            space = with_indicator(space)
+        return default_reward_net(space, self.action_space, **kwargs)
+
+    def _normalized(self, net: RewardNet) -> NormalizedRewardNet:
+        if self.terminal_states == "absorbing":
+            return AbsorbingRewardNet(net, self.observation_space)
+        return super()._normalized(net)
