@@ -28,6 +28,7 @@ from sb3_gail_ext.demonstrations.recording import record_demonstrations
 from sb3_gail_ext.envs import register_envs
 from sb3_gail_ext.evaluation.evaluate import evaluate
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
+from sb3_gail_ext.evaluation.selection import KeepBestImitator, imitation_distance
 
 __version__ = _version("sb3_gail_ext")
 
@@ -45,10 +46,12 @@ __all__ = [
     "DAgger",
     "DemonstrationError",
     "GAIfO",
+    "KeepBestImitator",
     "LinearSchedule",
     "adversarial",
     "chapter_gail_kwargs",
     "evaluate",
+    "imitation_distance",
     "load_demonstrations",
     "record_demonstrations",
     "save_demonstrations",

@@ -133,7 +133,7 @@ def test_throughput_ratios_pair_the_repeats() -> None:
         throughput_result("gail", 1, 475.0, environment=1.0, generator=3.0),
     ]
     header, _, ppo, gail = throughput_table(results).strip().splitlines()
-    assert "ratio to ppo" in header
+    assert "ratio to the plain learner" in header
     assert "| ppo | as drawn | 750 (500 to 1,000) | 1.00 |" in ppo
     # 0.90 and 0.95: not 687.5 / 750.
     assert "| 0.93 (0.90 to 0.95) | 25% |" in gail or "| 0.92 (0.90 to 0.95) | 25% |" in gail

@@ -45,7 +45,8 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         The clone acts from then on, with little noise, where SB3 would act at random until
         `learning_starts`. 0 makes no clone, nor what keeps it.
     :param rehearsal_weight: in the actor's loss, of the demonstrations' squared error (mean over
-        actions scaled to [-1, 1]), beside the critics' values. Falls to 0 with the progress.
+        actions scaled to [-1, 1]), beside the critics' values. It does not fall with the
+        progress: without it the critics' noise took every clone apart (docs/tuning.md).
     :param actor_learning_rate: a number or a function of the remaining progress; None: a tenth of
         `learning_rate`, which is the critics', or all of it without a warm start.
     :param critic_warm_up_steps: first environment steps, of those that train, from which the
@@ -64,7 +65,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         *,
         normalize_policy_inputs: bool = True,
         warm_start_updates: int = 10_000,
-        rehearsal_weight: float = 100.0,
+        rehearsal_weight: float = 1_000.0,
         actor_learning_rate: LearningRate | None = None,
         critic_warm_up_steps: int = 4_000,
         policy_averaging: float = 0.999,
@@ -118,17 +119,16 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         """Environment steps since the last `train`."""
         return self.num_timesteps - self._trained_until
 
-    def _before_actor_step(self, *_: Any) -> None:
+    def _before_actor_step(self) -> None:
         """Adds the gradient of behaviour cloning to the actor's, and sets its learning rate."""
         actor = self.policy.actor
         if not self.warm_start_updates or not next(actor.parameters()).requires_grad:
             return
         for group in actor.optimizer.param_groups:
             group["lr"] = self._actor_lr()
-        weight = self.rehearsal_weight * self._current_progress_remaining
-        if weight > 0:
+        if self.rehearsal_weight > 0:
             error = _squared_error(self.policy, *self._draw_as_policy_knows(_ANCHOR_BATCH))
-            (weight * error).backward()
+            (self.rehearsal_weight * error).backward()
             self.logger.record_mean("rehearsal/squared_error", error.item())
         for name, parameter in actor.named_parameters():
             if _LOG_STD_NAME in name:
@@ -157,7 +157,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     def _setup_model(self) -> None:
         super()._setup_model()
         self.averaged_policy = another_policy(self)
-        self.policy.actor.optimizer.register_step_pre_hook(self._before_actor_step)
+        self.policy.actor.optimizer.register_step_pre_hook(lambda *_: self._before_actor_step())
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)

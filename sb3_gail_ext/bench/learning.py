@@ -13,6 +13,7 @@ from sb3_gail_ext.bench.methods import METHODS
 from sb3_gail_ext.bench.task import Cell
 from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
+from sb3_gail_ext.evaluation.selection import imitation_distance
 
 LEVELS = (0.5, 0.9, 0.95)  # of the expert's mean
 
@@ -21,12 +22,15 @@ def measure_learning(cell: Cell) -> dict[str, Any]:
     """Learn, with the clock stopped during evaluations.
 
     :returns: `evaluations`, a list of `[env steps, seconds, normalized]` with the mean return over
-        seeded starts divided by the expert's, and what `time_to_levels` reads off it.
+        seeded starts divided by the expert's, what `time_to_levels` reads off it,
+        `imitation_distances`, one for each, and what `picked_without_reward` reads off both.
     """
     every, n_episodes = cell.measure["every"], cell.measure["n_episodes"]
     expert = cell.task.expert_mean(n_episodes)
     evaluation_env = make_vec_env(cell.task.env_id, n_envs=n_episodes)
+    demonstrations = cell.task.load(cell.seed)
     evaluations: list[list[float]] = []
+    distances: list[float] = []
     started, paused = time.perf_counter(), 0.0
     method = METHODS[cell.method](cell.task, cell.seed, dict(cell.settings))
 
@@ -39,6 +43,7 @@ def measure_learning(cell: Cell) -> dict[str, Any]:
             method.model, evaluation_env, n_episodes, seed=EVALUATION_SEED
         )
         evaluations.append([steps, now - started - paused, returns(episodes).mean() / expert])
+        distances.append(imitation_distance(episodes, demonstrations))
         paused += time.perf_counter() - now
 
     method.learn(cell.total_timesteps, evaluate)
@@ -48,6 +53,19 @@ def measure_learning(cell: Cell) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started - paused, 2),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         **time_to_levels(evaluations),
+        "imitation_distances": [round(distance, 5) for distance in distances],
+        **picked_without_reward(evaluations, distances),
+    }
+
+
+def picked_without_reward(
+    evaluations: list[list[float]], distances: list[float]
+) -> dict[str, float]:
+    """`picked`: the normalized return of the evaluation nearest to the demonstrations; `best`."""
+    scores = [score for *_, score in evaluations]
+    return {
+        "picked": round(float(scores[int(np.argmin(distances))]), 4),
+        "best": round(float(max(scores)), 4),
     }
 
 

@@ -25,6 +25,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 
 from sb3_gail_ext.algorithms.bc import BC
+from sb3_gail_ext.algorithms.dac import DAC
 from sb3_gail_ext.algorithms.gail import GAIL
 from sb3_gail_ext.bench.task import Task
 from sb3_gail_ext.presets.preset import Preset, override
@@ -96,6 +97,18 @@ def gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
         discriminator=(model, "_update_discriminator"),
         relabelling=(model.rollout_buffer, "relabel"),
         rehearsal=(model, "_rehearse"),
+    )
+
+
+def dac(task: Task, seed: int, settings: dict[str, Any]) -> Method:
+    """This package's DAC, in one environment like `sac`; `settings` are its arguments."""
+    venv = make_vec_env(task.env_id, n_envs=1, seed=seed)
+    model = DAC("MlpPolicy", venv, task.load(seed), seed=seed, device="cpu", **settings)
+    return sb3_method(
+        model,
+        discriminator=(model, "_update_discriminator"),
+        relabelling=(model.replay_buffer, "sample"),
+        rehearsal=(model, "_before_actor_step"),
     )
 
 
@@ -188,6 +201,7 @@ def imitation_behaviour_cloning(task: Task, seed: int, settings: dict[str, Any])
 
 METHODS: dict[str, Callable[[Task, int, dict[str, Any]], Method]] = {
     "gail": gail,
+    "dac": dac,
     "imitation": imitation_gail,
     "ppo": ppo,
     "sac": sac,

@@ -15,18 +15,22 @@ _STAGES = (
 )
 
 
-def throughput_table(results: Sequence[Result], baseline: str = "ppo") -> str:
-    """Steps per second, their ratio to the baseline of the same repeat, and where the time goes."""
+_BASELINES = {"dac": "sac", "sac": "sac"}  # of the others: ppo
+
+
+def throughput_table(results: Sequence[Result]) -> str:
+    """Steps per second, their ratio to the plain learner's in that repeat, and where time goes."""
     header = [
         "method",
         "transitions",
         "steps/s",
-        f"ratio to {baseline}",
+        "ratio to the plain learner",
         *_STAGES,
         "peak memory (largest)",
     ]
     rows = []
     for (label, transitions), group in _grouped(results, _label, _transitions):
+        baseline = _BASELINES.get(label, "ppo")
         ratios = _paired_ratios(group, [r for r in results if _label(r) == baseline])
         rows.append(
             [
@@ -55,6 +59,7 @@ def learning_table(results: Sequence[Result], peer: str = "imitation") -> str:
         f"median time / {peer}'s",
         "worst after 90 % (of all seeds)",
         "final",
+        "picked without reward / best",
         "peak memory (largest)",
     ]
     rows = []
@@ -72,10 +77,17 @@ def learning_table(results: Sequence[Result], peer: str = "imitation") -> str:
                 _time_ratio(group, peers),
                 f"{min(worst):.2f}" if worst else "-",
                 _spread(_values(group, "final"), "{:.2f}"),
+                _spread([p for p in map(_picked, group) if p is not None], "{:.2f}"),
                 f"{max(_values(group, 'peak_memory_mb')):,} MB",
             ]
         )
     return _markdown(header, rows)
+
+
+def _picked(cell: Result) -> float | None:
+    """What the imitation distance picks, as a share of the best; None: not measured."""
+    result = cell["result"]
+    return result["picked"] / result["best"] if "picked" in result else None
 
 
 def median_reached(values: Sequence[float | None]) -> float | None:

@@ -26,7 +26,8 @@ cells/*.json; a benchmark that was stopped goes on where it was
 _Row = tuple[str, str, dict[str, Any]]
 _WARM_UP = 4_096  # steps before the clock of `throughput` starts
 # `sb3_gail_ext.bench.methods.METHODS`, not imported for the sake of a quick --help.
-METHODS = ("gail", "imitation", "ppo", "sac", "bc", "imitation_bc")
+_IMITATORS = ("gail", "dac", "imitation")  # of demonstrations as many as wished
+METHODS = ("gail", "dac", "imitation", "ppo", "sac", "bc", "imitation_bc")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -138,7 +139,8 @@ def build_cells(arguments: argparse.Namespace) -> list[Cell]:
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for task in tasks
         for label, method, settings in rows
-        if task is tasks[0] or method in ("gail", "imitation")  # the others read no demonstrations
+        if task is tasks[0]
+        or method in ("gail", "dac", "imitation")  # the others read no demonstrations
     ]
 
 
@@ -153,7 +155,8 @@ def _methods(arguments: argparse.Namespace) -> list[_Row]:
         "throughput": ("ppo", "gail", "imitation"),
     }
     chosen = arguments.methods or usual[arguments.kind]
-    return [(name, name, _ours(arguments) if name == "gail" else {}) for name in chosen]
+    settings = {"gail": _ours(arguments), "dac": _dac(arguments)}
+    return [(name, name, settings.get(name, {})) for name in chosen]
 
 
 def _variants(arguments: argparse.Namespace) -> list[_Row]:
@@ -175,6 +178,13 @@ def _ours(arguments: argparse.Namespace) -> dict[str, Any]:
     # The same PPO on both sides; next to no warm start, which takes no environment steps (but the
     # rehearsals that it brings along), and no rollouts for the critic alone.
     return {**PPO_SETTINGS, "warm_start_updates": 1, "critic_warm_up_rollouts": 0}
+
+
+def _dac(arguments: argparse.Namespace) -> dict[str, Any]:
+    """dac's settings: its defaults; for throughput, as gail's, without a start of its own."""
+    if arguments.kind == "learning":
+        return {}
+    return {"warm_start_updates": 1, "critic_warm_up_steps": 0, "learning_starts": 100}
 
 
 def _preset_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -4,8 +4,10 @@ An episode that ends in a terminal state goes on for ever in one absorbing state
 itself whatever is done. A discriminator that sees it learns what ending is worth: without it a
 reward that is always positive pays for not ending, one that is always negative for ending.
 
-In arrays an absorbing observation is a row of NaN. Networks see it as (0, ..., 0, 1), and any
-other as (s, 0), s scaled: the last coordinate is the indicator.
+In arrays an absorbing observation is a row of NaN. Networks see it as (0, ..., 0, 10), and any
+other as (s, 0), s scaled: the last coordinate is the indicator. It is not 1, for a gradient penalty
+lets a logit change by 1 over a distance of 1: the absorbing state would never be told from the
+mean of the expert's.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_ima
 
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, terminal_share
 from sb3_gail_ext.rewards.networks import NormalizedRewardNet
+
+FAR = 10.0  # the indicator in the absorbing state: as far off as a scaled state can be
 
 
 def with_indicator(space: spaces.Space) -> spaces.Box:
@@ -108,4 +112,4 @@ class AbsorbingRewardNet(NormalizedRewardNet):
 
 def _indicated(obs: th.Tensor, nowhere: th.Tensor) -> th.Tensor:
     flat = obs.flatten(1).masked_fill(nowhere[:, None], 0.0)
-    return th.cat([flat, nowhere[:, None].to(flat.dtype)], dim=1)
+    return th.cat([flat, FAR * nowhere[:, None].to(flat.dtype)], dim=1)

@@ -1,0 +1,150 @@
+"""Which checkpoint imitates best? A criterion for users who have no reward, and a callback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from imitation.data.types import Trajectory
+from scipy.spatial.distance import cdist
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from sb3_gail_ext.atomic import atomically
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.recording import record_demonstrations
+from sb3_gail_ext.demonstrations.sampling import array_obs, flatten
+
+_N_POINTS = 2_000  # of either side: four million distances, a third of a second
+_MIN_STD = 1e-2
+_FAR = 10.0  # the absorbing state's distance, in deviations; no coordinate is farther
+
+
+def imitation_distance(
+    episodes: Sequence[Trajectory], demonstrations: Sequence[Trajectory], *, seed: int = 0
+) -> float:
+    """How far what was done is from what was demonstrated; no reward is looked at.
+
+    The energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013,
+    https://doi.org/10.1016/j.jspi.2013.03.018) between the observations and actions of both, each
+    coordinate in deviations of the demonstrations'. After a terminal state an episode stays in an
+    absorbing state until the longest of all would be over: to fall early is to be far away.
+
+    :param episodes: of the policy that is judged, deterministic ones for a deterministic expert.
+    :param demonstrations: as trajectories: where episodes end is part of what they do.
+    :param seed: of the up to 2,000 steps that are drawn from either side.
+    :returns: 0 or more, 0 where both are distributed alike; a draw of the same gives some 0.01.
+    :raises DemonstrationError: if there is nothing to compare.
+    """
+    expert = flatten(demonstrations)
+    mean, std = (
+        np.concatenate([_flat(obs), _flat(acts)])
+        for obs, acts in (
+            (expert.obs.mean(0), expert.acts.mean(0)),
+            (expert.obs.std(0), expert.acts.std(0)),
+        )
+    )
+    scale = np.maximum(std, _MIN_STD)
+    horizon = max(len(episode) for episode in [*episodes, *demonstrations])
+    rng = np.random.default_rng(seed)
+    x, y = (_draw(side, horizon, mean, scale, rng) for side in (episodes, demonstrations))
+    between, within_x, within_y = cdist(x, y).mean(), _mean_of_pairs(x), _mean_of_pairs(y)
+    return max(float(2 * between - within_x - within_y), 0.0)
+
+
+def _mean_of_pairs(points: np.ndarray) -> float:
+    """Without the zeros from each point to itself."""
+    n = len(points)
+    return float(cdist(points, points).sum() / (n * max(n - 1, 1)))
+
+
+def _draw(
+    episodes: Sequence[Trajectory],
+    horizon: int,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Steps (n, D + A + 1) at uniform times of uniform episodes; the last coordinate: absorbing."""
+    if not episodes:
+        raise DemonstrationError("there are no episodes to compare; play at least one")
+    n = min(_N_POINTS, horizon * len(episodes))
+    points = np.zeros((n, len(mean) + 1))
+    chosen, times = rng.integers(len(episodes), size=n), rng.integers(horizon, size=n)
+    for number, episode in enumerate(episodes):
+        rows = np.flatnonzero(chosen == number)
+        over = times[rows] >= len(episode)
+        if episode.terminal:
+            points[rows[over], -1] = _FAR
+            rows = rows[~over]
+        at = times[rows] % len(episode)  # nobody knows what followed a time limit: as before
+        obs, acts = array_obs(episode.obs)[at], episode.acts[at]
+        both = np.concatenate([obs.reshape(len(at), -1), acts.reshape(len(at), -1)], axis=1)
+        points[rows, :-1] = np.clip((both - mean) / scale, -_FAR, _FAR)
+    return points
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, np.float64).reshape(-1)
+
+
+class KeepBestImitator(BaseCallback):
+    """Saves the model whenever it comes nearest to the demonstrations; for lack of a reward.
+
+    Like SB3's `EvalCallback`, which needs one. Logs `eval/imitation_distance`.
+
+    >>> keep = KeepBestImitator("Hopper-v4", demonstrations, "best_model.zip", every=10_000)
+    >>> model.learn(100_000, callback=keep)
+    >>> best = DAC.load("best_model.zip")
+
+    :param env: as in `record_demonstrations`; not the training environment.
+    :param demonstrations: as trajectories.
+    :param path: of the model's zip.
+    :param every: environment steps between two tests.
+    :param n_episodes: of each test, from the same starts every time.
+    :param seed: of the first start.
+    """
+
+    def __init__(
+        self,
+        env: str | VecEnv,
+        demonstrations: Sequence[Trajectory],
+        path: str | Path,
+        *,
+        every: int = 10_000,
+        n_episodes: int = 10,
+        seed: int = 20_000,
+    ) -> None:
+        super().__init__()
+        self.env = env
+        self.demonstrations = demonstrations
+        self.path = Path(path).with_suffix(".zip")
+        self.every = every
+        self.n_episodes = n_episodes
+        self.seed = seed
+        self.steps: list[int] = []
+        self.distances: list[float] = []
+        self._next_test = 0
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self._next_test:
+            self._next_test = self.num_timesteps + self.every
+            self._test()
+
+    def _on_training_end(self) -> None:
+        if not self.steps or self.steps[-1] != self.num_timesteps:
+            self._test()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _test(self) -> None:
+        episodes = record_demonstrations(self.model, self.env, self.n_episodes, seed=self.seed)
+        distance = imitation_distance(episodes, self.demonstrations)
+        self.logger.record("eval/imitation_distance", distance)
+        if not self.distances or distance < min(self.distances):
+            with atomically(self.path) as temporary:
+                self.model.save(temporary)
+        self.steps.append(self.num_timesteps)
+        self.distances.append(distance)
