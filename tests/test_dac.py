@@ -17,6 +17,7 @@ from watching import same, weights
 
 from sb3_gail_ext import DAC, DemonstrationError, adversarial
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
+from sb3_gail_ext.policies.loading import load_policy
 
 SMALL: dict[str, Any] = {
     "seed": 0,
@@ -297,6 +298,10 @@ def test_every_learner_saves_and_loads(
     np.testing.assert_array_equal(
         model.predict(obs, deterministic=True)[0], loaded.predict(obs, deterministic=True)[0]
     )
+    alone = load_policy(tmp_path / "model.zip")  # as `sb3-gail evaluate` does
+    np.testing.assert_array_equal(
+        model.predict(obs, deterministic=True)[0], alone.predict(obs, deterministic=True)[0]
+    )
     assert loaded._absorbing_value == model._absorbing_value != 0
     with pytest.raises(DemonstrationError, match="no demonstrations to learn from"):
         loaded.learn(20)
@@ -334,6 +339,7 @@ def test_several_environments_vecnormalize_and_callbacks(
     keep = CheckpointCallback(20, str(tmp_path), save_replay_buffer=True, save_vecnormalize=True)
     model.learn(80, [keep, EvalCallback(evaluation_env, n_eval_episodes=1, eval_freq=20)])
     assert len(list(tmp_path.glob("*replay_buffer*"))) == 2
+    assert venv.obs_rms.count > 80 + 20  # 21 of them the demonstrations': cloned as normalised
     assert model._n_updates == 70
 
 

@@ -164,6 +164,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         self._trained_until = max(self.num_timesteps, self.learning_starts)
         if not self._started:
             if self.warm_start_updates:
+                self._normalize_as_expert()
                 _explore_little(self.policy.actor)
                 error = clone_actor(
                     self.policy, self._draw_as_policy_knows, n_updates=self.warm_start_updates

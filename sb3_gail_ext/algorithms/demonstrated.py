@@ -68,6 +68,17 @@ class Demonstrated(BaseAlgorithm):
                 "set_demonstrations(...) before learn()"
             )
 
+    def _normalize_as_expert(self) -> None:
+        """Before cloning: a VecNormalize in training takes its first statistics from the expert.
+
+        Those of the first rollouts would move the clone's inputs.
+        """
+        assert self.expert is not None  # `_setup_learn` has checked
+        normalize = self.get_vec_normalize_env()
+        if normalize is not None and normalize.norm_obs and normalize.training:
+            normalize.obs_rms.update(self.expert.obs)
+            self._last_obs = normalize.normalize_obs(normalize.get_original_obs())
+
     # How SB3 is extended.
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:

@@ -187,13 +187,7 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
         return policy.predict(*args, **kwargs)
 
     def _clone_expert(self) -> None:
-        """The warm start. A VecNormalize in training takes its first statistics from the expert."""
-        assert self.expert is not None
-        normalize = self.get_vec_normalize_env()
-        if normalize is not None and normalize.norm_obs and normalize.training:
-            # Statistics that begin with the first rollouts would move the clone's inputs.
-            normalize.obs_rms.update(self.expert.obs)
-            self._last_obs = normalize.normalize_obs(normalize.get_original_obs())
+        self._normalize_as_expert()
         loss = clone_behaviour(
             self.policy,
             self._expert_as_policy_knows(),
