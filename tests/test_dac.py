@@ -16,6 +16,8 @@ from tiny_envs import Goal, Pit, expert_episodes
 from watching import same, weights
 
 from sb3_gail_ext import DAC, DemonstrationError, adversarial
+from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
+from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.policies.loading import load_policy
 
@@ -27,11 +29,12 @@ SMALL: dict[str, Any] = {
     "batch_size": 16,
     "discriminator_batch_size": 16,
     "warm_start_updates": 20,
-    "critic_warm_up_steps": 10,
+    "critic_warm_up_updates": 10,
     "policy_kwargs": {"net_arch": [16, 16]},
     "train_freq": 1,  # TD3's own is an episode
     "gradient_steps": 1,
 }
+CLONING = {"warm_start_updates", "critic_warm_up_updates"}
 FAMILY = {generator: adversarial(generator) for generator in (TD3, DDPG, TQC)} | {SAC: DAC}
 
 
@@ -109,7 +112,7 @@ def test_only_critics_learn_at_first(
     generator: type, line_env: Any, line_demonstrations: Any
 ) -> None:
     model = FAMILY[generator](
-        "MlpPolicy", line_env(), line_demonstrations, **{**SMALL, "critic_warm_up_steps": 15}
+        "MlpPolicy", line_env(), line_demonstrations, **{**SMALL, "critic_warm_up_updates": 15}
     )
     model.learn(1)
     clone, critic = actor(model), next(model.critic.parameters()).clone()
@@ -124,7 +127,7 @@ def test_only_critics_learn_at_first(
 def test_the_actor_learns_a_tenth_as_fast_and_its_noise_stays(
     line_env: Any, line_demonstrations: Any
 ) -> None:
-    model = dac(line_env, line_demonstrations, learning_rate=1e-3, critic_warm_up_steps=0)
+    model = dac(line_env, line_demonstrations, learning_rate=1e-3, critic_warm_up_updates=0)
     model.learn(40)
     rates = [o.param_groups[0]["lr"] for o in (model.actor.optimizer, model.critic.optimizer)]
     assert rates == pytest.approx([1e-4, 1e-3])
@@ -173,7 +176,7 @@ def test_predict_answers_with_the_average(line_env: Any, line_demonstrations: An
         line_demonstrations,
         policy_averaging=0.9,
         actor_learning_rate=1e-2,
-        critic_warm_up_steps=0,
+        critic_warm_up_updates=0,
     )
     name, average, latest = "mu.weight", None, []
     train = model.train
@@ -312,6 +315,31 @@ def test_every_learner_saves_and_loads(
     assert loaded.num_timesteps == 80
     assert loaded._started
     assert not same(before, weights(loaded))
+
+
+def test_a_learner_in_jax_has_no_actor_to_clone() -> None:
+    in_jax = type("SAC", (SAC,), {"__module__": "sbx.sac.sac"})
+    imitator = adversarial(in_jax)
+    assert issubclass(imitator, AdversarialOffPolicy)
+    assert not issubclass(imitator, ClonedActor)
+    assert issubclass(adversarial(TD3), ClonedActor)
+
+
+def test_sbx_saves_and_loads(line_env: Any, line_demonstrations: Any, tmp_path: Path) -> None:
+    sbx = pytest.importorskip("sbx", reason="needs Stable-Baselines3 2.3 or later")
+    cls = adversarial(sbx.SAC)
+    arguments = {k: v for k, v in SMALL.items() if k not in CLONING}
+    model = cls("MlpPolicy", line_env(), line_demonstrations, **arguments).learn(60)
+    assert model.replay_buffer.sample(8).rewards.any()
+    model.save(tmp_path / "model")
+    loaded = cls.load(tmp_path / "model", env=line_env(), device="cpu")
+    obs = np.array([[0.4, 1.0], [-0.3, 5.0]], np.float32)
+    np.testing.assert_array_equal(
+        model.predict(obs, deterministic=True)[0], loaded.predict(obs, deterministic=True)[0]
+    )
+    loaded.set_demonstrations(line_demonstrations)
+    loaded.learn(20, reset_num_timesteps=False)
+    assert loaded.num_timesteps == 80
 
 
 def test_a_buffer_loaded_after_the_demonstrations(

@@ -102,7 +102,7 @@ def test_only_true_ends_are_terminal_and_are_paid_what_follows() -> None:
     assert (sample.observations[dones] % 3 == 0).all()
     assert dones.mean() == pytest.approx(1 / 6, abs=0.08)  # a third, of one environment of two
     np.testing.assert_allclose(
-        sample.rewards[:, 0], 10 * sample.observations[:, 0] - 4 + 1100 * dones
+        sample.rewards[:, 0], 10 * sample.observations[:, 0].numpy() - 4 + 1100 * dones
     )
 
 

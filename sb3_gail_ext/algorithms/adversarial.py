@@ -9,6 +9,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
 from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 
@@ -32,14 +33,19 @@ def adversarial(generator: type) -> Any:
         raise TypeError(f"{generator!r} is not an SB3 algorithm class, like PPO, TRPO or SAC")
     if issubclass(generator, AdversarialOnPolicy | AdversarialOffPolicy):
         raise TypeError(f"{generator.__name__} is adversarial already; use it as it is")
-    mixin: type = AdversarialOffPolicy
-    if issubclass(generator, OnPolicyAlgorithm):
-        mixin = AdversarialOnPolicy
-        _check_rollouts(generator)
-    elif issubclass(generator, DQN):
+    if issubclass(generator, DQN):
         raise TypeError(f"{generator.__name__} has no actor; use SAC, TD3 or TQC, or SQIL with DQN")
     name = f"Adversarial{generator.__name__}"
-    return type(name, (mixin, generator), {"__module__": __name__})
+    return type(name, (*_mixins(generator), generator), {"__module__": __name__})
+
+
+def _mixins(generator: type) -> tuple[type, ...]:
+    if issubclass(generator, OnPolicyAlgorithm):
+        _check_rollouts(generator)
+        return (AdversarialOnPolicy,)
+    if any(base.__module__.split(".")[0] == "sbx" for base in generator.__mro__):
+        return (AdversarialOffPolicy,)
+    return (ClonedActor, AdversarialOffPolicy)
 
 
 def _check_rollouts(generator: type[OnPolicyAlgorithm]) -> None:

@@ -15,7 +15,11 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 from torch.nn import functional as F
 
-from sb3_gail_ext.algorithms.demonstrated import Demonstrated, with_scaled_inputs
+from sb3_gail_ext.algorithms.demonstrated import (
+    Demonstrated,
+    Demonstrations,
+    with_scaled_inputs,
+)
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
@@ -34,6 +38,9 @@ Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
 class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     """Mixin: behaviour cloning before the first step and, as a part of the actor's loss, after it.
 
+    Put it before an algorithm with demonstrations: `class DAC(ClonedActor, AdversarialOffPolicy,
+    SAC)`. The actor is a PyTorch module, as SB3's and sb3-contrib's are.
+
     A critic that knows little takes a clone apart within a thousand updates. Four things keep it:
     the critics learn alone at first, the actor more slowly than they, its loss holds the
     demonstrations' squared error (as TD3+BC's, Fujimoto & Gu 2021,
@@ -49,10 +56,10 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         progress: without it the critics' noise took every clone apart (docs/tuning.md).
     :param actor_learning_rate: a number or a function of the remaining progress; None: a tenth of
         `learning_rate`, which is the critics', or all of it without a warm start.
-    :param critic_warm_up_steps: first environment steps, of those that train, from which the
-        actor learns nothing.
+    :param critic_warm_up_updates: first gradient steps, from which the actor learns nothing.
     :param policy_averaging: `predict` answers with a running average of the actor's weights, of
-        which each environment step keeps this share; 0 answers with the latest.
+        which each gradient step keeps this share; 0 answers with the latest.
+    :param kwargs: the arguments of the algorithm behind it.
     """
 
     policy: Any  # with an `actor`
@@ -62,12 +69,13 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         self,
         policy: Any,
         env: GymEnv | str | None,
+        demonstrations: Demonstrations | None = None,
         *,
         normalize_policy_inputs: bool = True,
         warm_start_updates: int = 10_000,
         rehearsal_weight: float = 1_000.0,
         actor_learning_rate: LearningRate | None = None,
-        critic_warm_up_steps: int = 4_000,
+        critic_warm_up_updates: int = 4_000,
         policy_averaging: float = 0.999,
         policy_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -75,25 +83,24 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         check_ranges(
             warm_start_updates=(warm_start_updates, 0, math.inf),
             rehearsal_weight=(rehearsal_weight, 0, math.inf),
-            critic_warm_up_steps=(critic_warm_up_steps, 0, math.inf),
+            critic_warm_up_updates=(critic_warm_up_updates, 0, math.inf),
             policy_averaging=(policy_averaging, 0, 0.99999),
         )
         self.normalize_policy_inputs = normalize_policy_inputs
         self.warm_start_updates = warm_start_updates
         self.rehearsal_weight = rehearsal_weight
         self.actor_learning_rate = actor_learning_rate
-        self.critic_warm_up_steps = critic_warm_up_steps
+        self.critic_warm_up_updates = critic_warm_up_updates
         self.policy_averaging = policy_averaging
         self._started = False  # `learn` was called: the warm start is behind it
         self._exploring = False
-        self._n_trained_steps = 0  # of the environment
-        self._trained_until = 0  # environment steps
         self._rng = np.random.default_rng(kwargs.get("seed"))
         if normalize_policy_inputs:
             policy_kwargs = with_scaled_inputs(policy, env, policy_kwargs or {})
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # SB3 passes None when it loads a model
+            demonstrations,  # type: ignore[arg-type]  # the next class takes them
             policy_kwargs=policy_kwargs,
             **kwargs,
         )
@@ -104,20 +111,13 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """The learner's own, with the actor held still at first; then the average."""
-        n_steps = self._n_new_steps()
-        self._n_trained_steps += n_steps
-        self._trained_until = self.num_timesteps
-        if self.warm_start_updates and self._n_trained_steps <= self.critic_warm_up_steps:
+        if self.warm_start_updates and self._n_updates < self.critic_warm_up_updates:
             with _without_gradients(self.policy.actor):
                 super().train(gradient_steps, batch_size)
         else:
             super().train(gradient_steps, batch_size)
-        kept = _share_kept(self.policy_averaging, n_steps, self._n_trained_steps)
+        kept = _share_kept(self.policy_averaging, gradient_steps, self._n_updates)
         average_into(self.averaged_policy.actor, self.policy.actor, kept=kept)
-
-    def _n_new_steps(self) -> int:
-        """Environment steps since the last `train`."""
-        return self.num_timesteps - self._trained_until
 
     def _before_actor_step(self) -> None:
         """Adds the gradient of behaviour cloning to the actor's, and sets its learning rate."""
@@ -161,7 +161,6 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
-        self._trained_until = max(self.num_timesteps, self.learning_starts)
         if not self._started:
             if self.warm_start_updates:
                 self._normalize_as_expert()
@@ -245,6 +244,6 @@ def _without_gradients(actor: th.nn.Module) -> Iterator[None]:
         actor.requires_grad_(True)
 
 
-def _share_kept(kept_per_step: float, n_steps: int, n_trained_steps: int) -> float:
-    """What an average keeps of itself: while it is young, as if all steps so far weighed alike."""
-    return min(kept_per_step**n_steps, 1.0 - n_steps / max(n_trained_steps, n_steps))
+def _share_kept(kept_per_update: float, n_latest: int, n_updates: int) -> float:
+    """What an average keeps of itself: while it is young, as if all updates weighed alike."""
+    return min(kept_per_update**n_latest, 1.0 - n_latest / max(n_updates, n_latest))

@@ -7,19 +7,20 @@ from typing import Any
 from stable_baselines3 import SAC
 from stable_baselines3.common.type_aliases import GymEnv
 
+from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate
 
 
-class DAC(AdversarialOffPolicy, SAC):
+class DAC(ClonedActor, AdversarialOffPolicy, SAC):
     """Imitate demonstrations in few environment steps, with SAC as the learner.
 
     Paper: https://arxiv.org/abs/1809.02925 (which uses TD3: `adversarial(TD3)`).
 
-    Arguments beyond those of `AdversarialOffPolicy` are SAC's. Four defaults differ from theirs,
-    after trials on four environments (docs/tuning.md):
+    Arguments are those of `ClonedActor`, of `AdversarialOffPolicy` and of SAC. Four defaults
+    differ from theirs, after trials on three environments (docs/off_policy.md):
 
     :param learning_rate: falls linearly from 3e-4 to a fiftieth of it over `learn`.
     :param ent_coef: 0.003 with a warm start, whose noise does not change; SAC's own, which it

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 
-from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
@@ -29,11 +29,11 @@ from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_ne
 TerminalStates = Literal["absorbing", "bootstrap", "end"]
 
 
-class AdversarialOffPolicy(ClonedActor, WithDiscriminator, OffPolicyAlgorithm):
+class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
     """Mixin: a replay buffer whose rewards come from a discriminator, when they are sampled.
 
-    Put it before an SB3 off-policy algorithm with an actor: `class DAC(AdversarialOffPolicy, SAC)`.
-    Everything else, `learn`, `predict`, `save`, `load`, schedules, callbacks, is that algorithm's.
+    Put it before an SB3 off-policy algorithm with an actor. Everything else, `learn`, `predict`,
+    `save`, `load`, schedules, callbacks, is that algorithm's.
 
     :param policy: as in SB3.
     :param env: as in SB3; its reward is only monitored, never stored, never learned from.
@@ -46,8 +46,8 @@ class AdversarialOffPolicy(ClonedActor, WithDiscriminator, OffPolicyAlgorithm):
     :param discriminator_updates_per_step: discriminator steps per environment step, any ratio.
     :param expert_share: of each batch that actor and critics learn from, the demonstrations', 0
         to 1.
-    :param kwargs: the actor's arguments, which are those of `ClonedActor`, the discriminator's,
-        which are those of `WithDiscriminator`, and the SB3 algorithm's own.
+    :param kwargs: the discriminator's arguments, which are those of `WithDiscriminator`, and the
+        SB3 algorithm's own.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
     :raises ValueError: if the observations are no array or the actions no Box, or if an argument
         is out of its range.
@@ -84,6 +84,7 @@ class AdversarialOffPolicy(ClonedActor, WithDiscriminator, OffPolicyAlgorithm):
         self.terminal_states = terminal_states
         self.discriminator_updates_per_step = discriminator_updates_per_step
         self.expert_share = expert_share
+        self._trained_until = 0  # environment steps
         self._updates_owed = 0.0
         self._absorbing_value = 0.0
         self._expert_absorbing_share = 0.0
@@ -115,7 +116,8 @@ class AdversarialOffPolicy(ClonedActor, WithDiscriminator, OffPolicyAlgorithm):
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Discriminator, then actor and critics (DAC, Algorithm 1), after the latest steps."""
-        self._update_discriminator(self._n_new_steps())
+        self._update_discriminator(self.num_timesteps - self._trained_until)
+        self._trained_until = self.num_timesteps
         self._track_absorbing_value(gradient_steps)
         super().train(gradient_steps, batch_size)
 
@@ -168,6 +170,12 @@ class AdversarialOffPolicy(ClonedActor, WithDiscriminator, OffPolicyAlgorithm):
             self._connect()
 
     # How SB3 is extended.
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        prepared = super()._setup_learn(*args, **kwargs)
+        # The steps before anything is trained owe the discriminator nothing.
+        self._trained_until = max(self.num_timesteps, self.learning_starts)
+        return prepared
 
     def _default_reward_net(self, **kwargs: Any) -> RewardNet:
         space = self.observation_space

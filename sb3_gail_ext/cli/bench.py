@@ -184,7 +184,7 @@ def _dac(arguments: argparse.Namespace) -> dict[str, Any]:
     """dac's settings: its defaults; for throughput, as gail's, without a start of its own."""
     if arguments.kind == "learning":
         return {}
-    return {"warm_start_updates": 1, "critic_warm_up_steps": 0, "learning_starts": 100}
+    return {"warm_start_updates": 1, "critic_warm_up_updates": 0, "learning_starts": 100}
 
 
 def _preset_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
+from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
 
@@ -106,7 +106,7 @@ class ChapterFigureCallback(BaseCallback):
 
     def _learned_rewards(self, episode: Trajectory) -> np.ndarray:
         model = self.model
-        if not isinstance(model, AdversarialOnPolicy):
+        if not isinstance(model, WithDiscriminator):
             raise TypeError(f"{type(model).__name__} has no discriminator; use this with GAIL")
         dones = np.zeros(len(episode), dtype=bool)
         dones[-1] = episode.terminal
