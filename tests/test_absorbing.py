@@ -76,6 +76,13 @@ def test_self_loops_leave_the_original_alone() -> None:
     assert with_self_loops(batch, np.zeros(3, bool), ACT) is batch
 
 
+def test_observations_in_integers_can_be_absorbing() -> None:
+    batch = three()._asdict() | {"obs": np.ones((3, 2), np.uint8), "next_obs": np.ones((3, 2), int)}
+    looped = with_self_loops(TransitionBatch(**batch), np.array([True, False, False]), ACT)
+    assert np.isnan(looped.obs[0]).all()
+    assert looped.obs[1].tolist() == [1, 1]
+
+
 def test_the_single_self_loop_is_a_row_of_a_batch() -> None:
     loop, net = self_loop(OBS, ACT), a_net()
     rows = with_self_loops(three(), np.ones(3, bool), ACT)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
-from sb3_contrib import TQC
+from sb3_contrib import QRDQN, TQC
 from stable_baselines3 import DDPG, DQN, SAC, TD3
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from tiny_envs import Goal, Pit, expert_episodes
 from watching import same, weights
@@ -36,6 +37,17 @@ SMALL: dict[str, Any] = {
 }
 CLONING = {"warm_start_updates", "critic_warm_up_updates"}
 FAMILY = {generator: adversarial(generator) for generator in (TD3, DDPG, TQC)} | {SAC: DAC}
+
+
+class Encoder(FlattenExtractor):
+    """A linear layer of the user's."""
+
+    def __init__(self, space: Any) -> None:
+        super().__init__(space)
+        self.layer = th.nn.Linear(2, 2)
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        return self.layer(super().forward(observations))
 
 
 def dac(line_env: Any, demonstrations: Any, **kwargs: Any) -> DAC:
@@ -107,6 +119,30 @@ def test_the_clone_acts_before_anything_is_trained(line_env: Any, line_demonstra
     assert np.abs(random.replay_buffer.actions[:200]).mean() == pytest.approx(0.5, abs=0.1)
 
 
+def test_the_targets_actor_is_the_clone(line_env: Any, line_demonstrations: Any) -> None:
+    model = FAMILY[TD3]("MlpPolicy", line_env(), line_demonstrations, **SMALL).learn(1)
+    assert same(actor(model), dict(model.policy.actor_target.state_dict()))
+
+
+def test_a_frozen_extractor_stays_frozen(line_env: Any, line_demonstrations: Any) -> None:
+    """It comes first among the actor's parameters, and the actor learns nevertheless."""
+    for warm_up in (0, 15):
+        model = dac(
+            line_env,
+            line_demonstrations,
+            critic_warm_up_updates=warm_up,
+            policy_kwargs={"net_arch": [16], "features_extractor_class": Encoder},
+        )
+        frozen = model.actor.features_extractor.layer
+        frozen.requires_grad_(False)
+        before = frozen.weight.clone()
+        model.learn(40)
+        assert th.equal(before, frozen.weight)
+        assert not frozen.weight.requires_grad
+        assert not model.actor.log_std.weight.any()
+        assert model.actor.mu.weight.grad is not None
+
+
 @pytest.mark.parametrize("generator", FAMILY)
 def test_only_critics_learn_at_first(
     generator: type, line_env: Any, line_demonstrations: Any
@@ -142,12 +178,31 @@ def test_an_actor_learning_rate_of_its_own(line_env: Any, line_demonstrations: A
         assert model.actor.optimizer.param_groups[0]["lr"] == 7e-3  # at the end of `learn`
 
 
+@pytest.mark.parametrize("generator", [SAC, TQC])
+def test_the_temperature_stays_where_the_noise_does(
+    generator: type, line_env: Any, line_demonstrations: Any
+) -> None:
+    """A tuner that cannot change the noise raises the temperature for ever."""
+    model = FAMILY[generator]("MlpPolicy", line_env(), line_demonstrations, **SMALL).learn(40)
+    assert model.ent_coef_optimizer is None
+    assert model.ent_coef_tensor == pytest.approx(0.003)
+    tuned = FAMILY[generator](
+        "MlpPolicy", line_env(), line_demonstrations, **{**SMALL, "ent_coef": "auto_0.01"}
+    ).learn(60)
+    assert tuned.ent_coef_optimizer is not None
+    assert tuned.actor.log_std.weight.any()
+    scratch = dac(line_env, line_demonstrations, warm_start_updates=0)
+    assert scratch.ent_coef == "auto"
+
+
 def test_without_a_warm_start_it_is_the_learners_own_actor(
     line_env: Any, line_demonstrations: Any
 ) -> None:
     model = dac(line_env, line_demonstrations, warm_start_updates=0, learning_rate=1e-3)
     model.learn(30)
     assert model.actor.optimizer.param_groups[0]["lr"] == 1e-3
+    slow = dac(line_env, line_demonstrations, warm_start_updates=0, actor_learning_rate=1e-5)
+    assert slow.learn(30).actor.optimizer.param_groups[0]["lr"] == 1e-5
     assert model.actor.log_std.weight.any()
     assert "rehearsal/squared_error" not in model.logger.name_to_value
 
@@ -347,9 +402,30 @@ def test_a_buffer_loaded_after_the_demonstrations(
 ) -> None:
     model = dac(line_env, line_demonstrations).learn(30)
     model.save_replay_buffer(tmp_path / "buffer")
-    other = dac(line_env, line_demonstrations)
+    other = dac(line_env, line_demonstrations, expert_share=0.0)
     other.load_replay_buffer(tmp_path / "buffer")
-    assert other.replay_buffer.sample(4).rewards.shape == (4, 1)
+    sample = other.replay_buffer.sample(300)  # the loading model's share, not the saved buffer's
+    steps = {tuple(obs) for obs in sample.observations.numpy()}
+    assert steps <= {tuple(obs) for obs in model.replay_buffer.observations[:30, 0]}
+    plain = SAC("MlpPolicy", line_env(), buffer_size=10)
+    plain.save_replay_buffer(tmp_path / "plain")
+    with pytest.raises(ValueError, match="holds a ReplayBuffer; give one that DAC's"):
+        other.load_replay_buffer(tmp_path / "plain")
+    assert other.replay_buffer.sample(2).rewards.shape == (2, 1)
+
+
+def test_an_undiscounted_task_and_training_before_any_step(
+    line_env: Any, line_demonstrations: Any, tmp_path: Path
+) -> None:
+    model = dac(line_env, line_demonstrations, gamma=1.0).learn(30)
+    assert np.isfinite(model._absorbing_value)
+    model.save_replay_buffer(tmp_path / "buffer")
+    offline = dac(line_env, line_demonstrations)
+    offline.load_replay_buffer(tmp_path / "buffer")
+    offline.set_logger(model.logger)
+    before = weights(offline)
+    offline.train(5, 16)
+    assert not same(before, weights(offline))
 
 
 def test_the_same_seed_gives_the_same_weights(line_env: Any, line_demonstrations: Any) -> None:
@@ -375,8 +451,8 @@ def test_gsde_and_one_update_per_episode(line_env: Any, line_demonstrations: Any
     model = dac(
         line_env, line_demonstrations, use_sde=True, train_freq=(1, "episode"), gradient_steps=-1
     )
-    model.learn(40)
-    assert model._n_updates > 0
+    model.learn(42)  # six episodes of seven steps, the first two of which train nothing
+    assert model._n_updates == 5 * 7
 
 
 def test_what_it_refuses(line_env: Any, cartpole_expert: Any, line_demonstrations: Any) -> None:
@@ -390,5 +466,9 @@ def test_what_it_refuses(line_env: Any, cartpole_expert: Any, line_demonstration
         dac(line_env, line_demonstrations, expert_share=1.5)
     with pytest.raises(TypeError, match="DQN has no actor"):
         adversarial(DQN)
+    with pytest.raises(TypeError, match="QRDQN has no actor"):
+        adversarial(QRDQN)
+    with pytest.raises(AssertionError, match="NatureCNN"):  # SB3's, and not about actions
+        DAC("CnnPolicy", line_env(), terminal_states="bootstrap")
     with pytest.raises(TypeError, match="DAC is adversarial already"):
         adversarial(DAC)

@@ -45,10 +45,12 @@ class Rewards:
         return (10 * obs[:, 0] + acts[:, 0] + 100 * dones).astype(np.float32)
 
 
-def connected(value: Any = lambda: 0.0, **kwargs: Any) -> tuple[RelabelledReplayBuffer, Rewards]:
-    buffer, rewards = a_buffer(**kwargs), Rewards()
+def connected(
+    value: Any = lambda: 0.0, share: float = 0.0
+) -> tuple[RelabelledReplayBuffer, Rewards]:
+    buffer, rewards = a_buffer(), Rewards()
     fill(buffer, 12)
-    buffer.connect(Connection(rewards, value, expert(), np.random.default_rng(0)))
+    buffer.connect(Connection(rewards, value, expert(), share, np.random.default_rng(0)))
     return buffer, rewards
 
 
@@ -77,7 +79,7 @@ def test_the_same_transition_is_paid_anew_each_time() -> None:
     buffer, _ = connected()
     first = buffer.sample(5).rewards
     buffer.connect(
-        Connection(lambda *_: np.zeros(5, np.float32), None, expert(), buffer._connection.rng)
+        Connection(lambda *_: np.zeros(5, np.float32), None, expert(), 0.0, buffer._connection.rng)
     )
     assert first.any()
     assert not buffer.sample(5).rewards.any()
@@ -85,7 +87,7 @@ def test_the_same_transition_is_paid_anew_each_time() -> None:
 
 @pytest.mark.parametrize(("share", "n_expert"), [(0.0, 0), (0.3, 3), (1.0, 10)])
 def test_the_demonstrations_share(share: float, n_expert: int) -> None:
-    buffer, _ = connected(expert_share=share)
+    buffer, _ = connected(share=share)
     sample = buffer.sample(10)
     obs = sample.observations[:, 0]
     assert (obs[:n_expert] > 0).all()
@@ -107,7 +109,7 @@ def test_only_true_ends_are_terminal_and_are_paid_what_follows() -> None:
 
 
 def test_without_a_value_nothing_is_terminal() -> None:
-    buffer, rewards = connected(value=None, expert_share=0.5)
+    buffer, rewards = connected(value=None, share=0.5)
     sample = buffer.sample(200)
     assert not sample.dones.any()
     assert rewards.seen[3].any()  # the discriminator still knows

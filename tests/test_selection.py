@@ -5,16 +5,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from imitation.data.types import Trajectory
+from imitation.data.types import Trajectory, TrajectoryWithRew
 from scipy.stats import energy_distance
 
 from sb3_gail_ext import GAIL, DemonstrationError, KeepBestImitator, imitation_distance
+from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
 
 def walk(places: Any, *, terminal: bool = False) -> Trajectory:
     """At each of `places` (T,) in turn, always with action 0."""
     obs = np.append(places, 0.0).astype(np.float32)[:, None]
     return Trajectory(obs, np.zeros((len(places), 1), np.float32), None, terminal)
+
+
+def with_rewards(episode: Trajectory) -> TrajectoryWithRew:
+    return TrajectoryWithRew(
+        episode.obs, episode.acts, None, episode.terminal, np.zeros(len(episode))
+    )
 
 
 def test_by_hand() -> None:
@@ -54,6 +61,18 @@ def test_an_episode_that_a_time_limit_cut_is_no_fall() -> None:
     assert imitation_distance([walk(places[:400])], [walk(places)]) < 0.03
 
 
+def test_who_lingers_once_is_not_nearer_for_it() -> None:
+    """One long episode must not make everything else a small part of the whole."""
+    rng = np.random.default_rng(0)
+    expert = [walk(rng.normal(size=200), terminal=True) for _ in range(10)]
+    off = [walk(rng.normal(1.0, 1.0, size=200), terminal=True) for _ in range(10)]
+    lingering = [*off[:9], walk(rng.normal(1.0, 1.0, size=1000), terminal=True)]
+    assert imitation_distance(expert, expert) < 0.05 < imitation_distance(off, expert)
+    assert imitation_distance(off, expert) < imitation_distance(lingering, expert)
+    short = imitation_distance(off, expert, horizon=200)
+    assert short > imitation_distance(off, expert, horizon=2_000)
+
+
 def test_ending_where_the_expert_ends_is_near() -> None:
     """A task that is done after five steps; the agent lingers for thirty."""
     done = [walk(np.arange(5.0), terminal=True) for _ in range(10)]
@@ -74,6 +93,10 @@ def test_nothing_to_compare() -> None:
         imitation_distance([], [walk(np.ones(3))])
     with pytest.raises(DemonstrationError, match="demonstrations are empty"):
         imitation_distance([walk(np.ones(3))], [])
+    whole = with_rewards(walk(np.ones(30)))
+    kept = subsample_trajectories([whole], 10, np.random.default_rng(0))
+    with pytest.raises(DemonstrationError, match="subsampled"):
+        imitation_distance([walk(np.ones(3))], kept)
 
 
 def test_the_nearest_is_kept(
@@ -92,6 +115,9 @@ def test_the_nearest_is_kept(
     assert keep.steps == [0, 32, 64, 96]
     assert keep.distances == [3.0, 1.0, 2.0, 5.0]
     assert kept == [0, 32]
+    distances = iter([9.0, 9.0])
+    model.learn(32, callback=keep)  # again, from 0
+    assert keep.steps[4:] == [0, 32]
     assert GAIL.load(tmp_path / "best.zip").num_timesteps == 32
     assert [path.name for path in tmp_path.iterdir()] == ["best.zip"]
 

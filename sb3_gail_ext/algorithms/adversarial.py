@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from stable_baselines3 import DQN
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
@@ -33,8 +32,6 @@ def adversarial(generator: type) -> Any:
         raise TypeError(f"{generator!r} is not an SB3 algorithm class, like PPO, TRPO or SAC")
     if issubclass(generator, AdversarialOnPolicy | AdversarialOffPolicy):
         raise TypeError(f"{generator.__name__} is adversarial already; use it as it is")
-    if issubclass(generator, DQN):
-        raise TypeError(f"{generator.__name__} has no actor; use SAC, TD3 or TQC, or SQIL with DQN")
     name = f"Adversarial{generator.__name__}"
     return type(name, (*_mixins(generator), generator), {"__module__": __name__})
 
@@ -45,7 +42,15 @@ def _mixins(generator: type) -> tuple[type, ...]:
         return (AdversarialOnPolicy,)
     if any(base.__module__.split(".")[0] == "sbx" for base in generator.__mro__):
         return (AdversarialOffPolicy,)
+    _check_has_actor(generator)
     return (ClonedActor, AdversarialOffPolicy)
+
+
+def _check_has_actor(generator: Any) -> None:
+    """As the policy's annotations say; SB3's and sb3-contrib's do."""
+    policy: type = generator.policy_aliases["MlpPolicy"]
+    if not any("actor" in vars(base).get("__annotations__", {}) for base in policy.__mro__):
+        raise TypeError(f"{generator.__name__} has no actor; use SAC, TD3 or TQC, or SQIL with DQN")
 
 
 def _check_rollouts(generator: type[OnPolicyAlgorithm]) -> None:

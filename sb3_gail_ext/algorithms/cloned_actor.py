@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from sb3_gail_ext.policies.scaled import fit_scaling
 _SLOW = 0.1  # the actor's learning rate beside the critics', once it is a clone
 _LOG_STD = -3.0  # of a cloned Gaussian actor, before the tanh
 _LOG_STD_NAME = "log_std"
+_ENT_COEF = 0.003  # a temperature of 1 takes a clone apart at once
 _ANCHOR_BATCH = 64
 
 Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
@@ -56,6 +58,9 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         progress: without it the critics' noise took every clone apart (docs/tuning.md).
     :param actor_learning_rate: a number or a function of the remaining progress; None: a tenth of
         `learning_rate`, which is the critics', or all of it without a warm start.
+    :param ent_coef: of a learner that has one; None: 0.003 after a warm start, whose noise is held,
+        else the learner's own. With `"auto"` the noise is the learner's to find, which took every
+        clone apart.
     :param critic_warm_up_updates: first gradient steps, from which the actor learns nothing.
     :param policy_averaging: `predict` answers with a running average of the actor's weights, of
         which each gradient step keeps this share; 0 answers with the latest.
@@ -63,7 +68,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     """
 
     policy: Any  # with an `actor`
-    tau: float
+    _rng: np.random.Generator  # of the class behind
 
     def __init__(
         self,
@@ -77,6 +82,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         actor_learning_rate: LearningRate | None = None,
         critic_warm_up_updates: int = 4_000,
         policy_averaging: float = 0.999,
+        ent_coef: str | float | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -94,7 +100,11 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         self.policy_averaging = policy_averaging
         self._started = False  # `learn` was called: the warm start is behind it
         self._exploring = False
-        self._rng = np.random.default_rng(kwargs.get("seed"))
+        self._actor_held = False
+        if ent_coef is None and warm_start_updates and _takes(type(self), "ent_coef"):
+            ent_coef = _ENT_COEF
+        if ent_coef is not None:
+            kwargs["ent_coef"] = ent_coef
         if normalize_policy_inputs:
             policy_kwargs = with_scaled_inputs(policy, env, policy_kwargs or {})
         super().__init__(
@@ -112,7 +122,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """The learner's own, with the actor held still at first; then the average."""
         if self.warm_start_updates and self._n_updates < self.critic_warm_up_updates:
-            with _without_gradients(self.policy.actor):
+            with self._held_actor():
                 super().train(gradient_steps, batch_size)
         else:
             super().train(gradient_steps, batch_size)
@@ -122,22 +132,38 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     def _before_actor_step(self) -> None:
         """Adds the gradient of behaviour cloning to the actor's, and sets its learning rate."""
         actor = self.policy.actor
-        if not self.warm_start_updates or not next(actor.parameters()).requires_grad:
-            return
         for group in actor.optimizer.param_groups:
             group["lr"] = self._actor_lr()
+        if self._actor_held or not self.warm_start_updates:
+            return
         if self.rehearsal_weight > 0:
             error = _squared_error(self.policy, *self._draw_as_policy_knows(_ANCHOR_BATCH))
             (self.rehearsal_weight * error).backward()
             self.logger.record_mean("rehearsal/squared_error", error.item())
+        tuned = getattr(self, "ent_coef_optimizer", None) is not None
         for name, parameter in actor.named_parameters():
-            if _LOG_STD_NAME in name:
+            if _LOG_STD_NAME in name and not tuned:
                 parameter.grad = None  # noise that grows takes the clone apart as surely
+
+    @contextmanager
+    def _held_actor(self) -> Iterator[None]:
+        """The learner's own update leaves the actor as it is."""
+        learning = [p for p in self.policy.actor.parameters() if p.requires_grad]
+        self._actor_held = True
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self._actor_held = False
+            for parameter in learning:
+                parameter.requires_grad_(True)
 
     def _actor_lr(self) -> float:
         rate = self.actor_learning_rate
         if rate is None:
-            return _SLOW * self.lr_schedule(self._current_progress_remaining)
+            share = _SLOW if self.warm_start_updates else 1.0
+            return share * self.lr_schedule(self._current_progress_remaining)
         return rate(self._current_progress_remaining) if callable(rate) else rate
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
@@ -169,6 +195,8 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
                     self.policy, self._draw_as_policy_knows, n_updates=self.warm_start_updates
                 )
                 self.logger.record("warm_start/squared_error", error)
+                if hasattr(self.policy, "actor_target"):  # TD3's
+                    self.policy.actor_target.load_state_dict(self.policy.actor.state_dict())
             self.averaged_policy.load_state_dict(self.policy.state_dict())
             self._started = True  # not before: an interrupted warm start begins again
         return prepared
@@ -234,14 +262,10 @@ def _explore_little(actor: th.nn.Module) -> None:
         th.nn.init.constant_(head.bias, _LOG_STD)
 
 
-@contextmanager
-def _without_gradients(actor: th.nn.Module) -> Iterator[None]:
-    """The learner's own update leaves the actor as it is."""
-    actor.requires_grad_(False)
-    try:
-        yield
-    finally:
-        actor.requires_grad_(True)
+def _takes(cls: type, argument: str) -> bool:
+    """Is there a constructor behind ours that names this argument?"""
+    behind = cls.__mro__[cls.__mro__.index(ClonedActor) + 1 :]
+    return any(argument in inspect.signature(c).parameters for c in behind if c is not object)
 
 
 def _share_kept(kept_per_update: float, n_latest: int, n_updates: int) -> float:

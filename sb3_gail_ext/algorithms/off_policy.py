@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from gymnasium import spaces
 from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.callbacks import BaseCallback
@@ -14,7 +15,8 @@ from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.algorithms.ranges import check_ranges
-from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
+from sb3_gail_ext.algorithms.schedules import LinearSchedule
+from sb3_gail_ext.algorithms.with_discriminator import LearningRate, WithDiscriminator
 from sb3_gail_ext.buffers.replay import Connection, RelabelledReplayBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.rewards.absorbing import (
@@ -46,6 +48,7 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
     :param discriminator_updates_per_step: discriminator steps per environment step, any ratio.
     :param expert_share: of each batch that actor and critics learn from, the demonstrations', 0
         to 1.
+    :param learning_rate: the critics', and the actor's where nothing else is said.
     :param kwargs: the discriminator's arguments, which are those of `WithDiscriminator`, and the
         SB3 algorithm's own.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
@@ -54,6 +57,7 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
     """
 
     replay_buffer: RelabelledReplayBuffer
+    action_space: spaces.Box
 
     def __init__(
         self,
@@ -65,6 +69,9 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
         reward_form: str = "airl",
         discriminator_updates_per_step: float = 1.0,
         discriminator_batch_size: int = 256,
+        discriminator_learning_rate: LearningRate = 3e-4,
+        gradient_penalty: float = 10.0,
+        learning_rate: LearningRate = LinearSchedule(3e-4),  # noqa: B008 (immutable)
         expert_share: float = 0.5,
         **kwargs: Any,
     ) -> None:
@@ -94,11 +101,15 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
                 env,
                 reward_form=reward_form,
                 discriminator_batch_size=discriminator_batch_size,
+                discriminator_learning_rate=discriminator_learning_rate,
+                gradient_penalty=gradient_penalty,
+                learning_rate=learning_rate,
                 replay_buffer_class=RelabelledReplayBuffer,
-                replay_buffer_kwargs={"expert_share": expert_share},
                 **kwargs,
             )
         except AssertionError as error:  # how SB3 refuses an action space
+            if isinstance(getattr(self, "action_space", None), spaces.Box):
+                raise
             raise ValueError(f"{error}; use GAIL, or SQIL with DQN") from error
         if demonstrations is not None:
             self.set_demonstrations(demonstrations)
@@ -111,12 +122,19 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
     def _connect(self) -> None:
         assert self.expert is not None
         value = None if self.terminal_states == "bootstrap" else self._terminal_value
-        connection = Connection(self.discriminator.reward, value, self.expert, self._rng)
-        self.replay_buffer.connect(connection)
+        self.replay_buffer.connect(
+            Connection(
+                reward_fn=self.discriminator.reward,
+                terminal_value=value,
+                expert=self.expert,
+                expert_share=self.expert_share,
+                rng=self._rng,
+            )
+        )
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Discriminator, then actor and critics (DAC, Algorithm 1), after the latest steps."""
-        self._update_discriminator(self.num_timesteps - self._trained_until)
+        self._update_discriminator(max(self.num_timesteps - self._trained_until, 0))
         self._trained_until = self.num_timesteps
         self._track_absorbing_value(gradient_steps)
         super().train(gradient_steps, batch_size)
@@ -155,17 +173,28 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
         """
         if self.terminal_states == "absorbing":
             loop = self_loop(self.observation_space, self.action_space)
-            limit = float(self.discriminator.reward(*loop)[0]) / (1.0 - self.gamma)
-            kept = (1.0 - self.tau * (1.0 - self.gamma)) ** gradient_steps
-            self._absorbing_value = kept * self._absorbing_value + (1.0 - kept) * limit
+            reward, value = float(self.discriminator.reward(*loop)[0]), self._absorbing_value
+            for _ in range(gradient_steps):
+                value += self.tau * (reward + self.gamma * value - value)
+            self._absorbing_value = value
 
     def _terminal_value(self) -> float:
         """What follows a terminal state, discounted to it."""
         return self.gamma * self._absorbing_value
 
     def load_replay_buffer(self, *args: Any, **kwargs: Any) -> None:
-        """As in SB3; the demonstrations are those attached."""
+        """As in SB3; the demonstrations are those attached.
+
+        :raises ValueError: if it is the buffer of another algorithm, which holds a reward.
+        """
+        mine = self.replay_buffer
         super().load_replay_buffer(*args, **kwargs)
+        if not isinstance(self.replay_buffer, RelabelledReplayBuffer):
+            loaded, self.replay_buffer = type(self.replay_buffer).__name__, mine
+            raise ValueError(
+                f"the file holds a {loaded}; give one that {type(self).__name__}'s "
+                "save_replay_buffer wrote"
+            )
         if self.expert is not None:
             self._connect()
 

@@ -23,6 +23,7 @@ class Connection(NamedTuple):
     reward_fn: RewardFn  # maps transitions as the environment saw them to rewards (batch,)
     terminal_value: Callable[[], float] | None  # what follows a terminal state; None: as any other
     expert: TransitionBatch  # the demonstrations, actions in the environment's range
+    expert_share: float  # of each sample, 0 to 1
     rng: np.random.Generator  # draws from them
 
 
@@ -31,19 +32,19 @@ class RelabelledReplayBuffer(ReplayBuffer):
 
     A reward stored with its transition would be that of a discriminator long gone; the
     environment's own is not even stored. A share of each sample can be the demonstrations',
-    relabelled like all others.
+    relabelled like all others. Actions are a Box.
 
-    :param expert_share: of each sample, 0 to 1.
     :raises ValueError: if `optimize_memory_usage`, with which SB3 cannot tell time limits.
     """
 
-    def __init__(self, *args: Any, expert_share: float = 0.0, **kwargs: Any) -> None:
+    action_space: spaces.Box
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.optimize_memory_usage:
             raise ValueError(
                 "optimize_memory_usage would take time limits for terminal states; leave it out"
             )
-        self.expert_share = expert_share
         self.n_terminal = 0  # of the transitions in the buffer
         self._connection: Connection | None = None
 
@@ -99,7 +100,7 @@ class RelabelledReplayBuffer(ReplayBuffer):
                 "set_demonstrations(...) after loading a buffer"
             )
         connected = self._connection
-        n_expert = round(batch_size * self.expert_share)
+        n_expert = round(batch_size * connected.expert_share)
         agent = super().sample(batch_size - n_expert)
         expert = connected.expert.take(connected.rng.integers(len(connected.expert), size=n_expert))
         obs = np.concatenate([expert.obs, _array(agent.observations)])
@@ -121,16 +122,12 @@ class RelabelledReplayBuffer(ReplayBuffer):
 
     def _as_env_takes(self, acts: np.ndarray) -> np.ndarray:
         """Stored actions (n, action_dim) to the environment's (n, *act_shape)."""
-        if not isinstance(self.action_space, spaces.Box):
-            return acts[:, 0]
         low, high = self.action_space.low, self.action_space.high
         acts = acts.reshape(-1, *self.action_space.shape)
         return (low + 0.5 * (acts + 1.0) * (high - low)).astype(np.float32)
 
     def _as_stored(self, acts: np.ndarray) -> np.ndarray:
         """The inverse of `_as_env_takes`."""
-        if not isinstance(self.action_space, spaces.Box):
-            return acts.reshape(-1, 1)
         low, high = self.action_space.low, self.action_space.high
         scaled = 2.0 * (acts - low) / (high - low) - 1.0
         return scaled.reshape(-1, self.action_dim).astype(np.float32)

@@ -139,8 +139,7 @@ def build_cells(arguments: argparse.Namespace) -> list[Cell]:
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for task in tasks
         for label, method, settings in rows
-        if task is tasks[0]
-        or method in ("gail", "dac", "imitation")  # the others read no demonstrations
+        if task is tasks[0] or method in _IMITATORS  # the others read no demonstrations
     ]
 
 

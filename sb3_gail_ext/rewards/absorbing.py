@@ -22,9 +22,9 @@ from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_image_space
 
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, terminal_share
-from sb3_gail_ext.rewards.networks import NormalizedRewardNet
+from sb3_gail_ext.rewards.networks import MAX_SCALED, NormalizedRewardNet
 
-FAR = 10.0  # the indicator in the absorbing state: as far off as a scaled state can be
+FAR = MAX_SCALED  # the indicator in the absorbing state: as far off as a scaled state can be
 
 
 def with_indicator(space: spaces.Space) -> spaces.Box:
@@ -50,28 +50,27 @@ def absorbing_share(demonstrations: Sequence[Trajectory] | Transitions) -> float
 
 
 def with_self_loops(
-    transitions: TransitionBatch, rows: np.ndarray, action_space: spaces.Space
+    transitions: TransitionBatch, rows: np.ndarray, action_space: spaces.Box
 ) -> TransitionBatch:
     """A copy in which `rows`, bool of shape (batch,), are the absorbing state's self-loop."""
     if not rows.any():
         return transitions
-    obs, acts, next_obs, dones = (array.copy() for array in transitions)
+    obs, next_obs = (array.astype(np.float32) for array in (transitions.obs, transitions.next_obs))
+    acts, dones = transitions.acts.copy(), transitions.dones.copy()
     obs[rows] = next_obs[rows] = np.nan
     acts[rows] = _still(action_space)
     dones[rows] = False
     return TransitionBatch(obs, acts, next_obs, dones)
 
 
-def self_loop(observation_space: spaces.Space, action_space: spaces.Space) -> TransitionBatch:
+def self_loop(observation_space: spaces.Space, action_space: spaces.Box) -> TransitionBatch:
     """The absorbing state's one transition, a batch of 1."""
     nowhere = np.full((1, *(observation_space.shape or ())), np.nan, np.float32)
     return TransitionBatch(nowhere, _still(action_space)[None], nowhere, np.zeros(1, bool))
 
 
-def _still(space: spaces.Space) -> np.ndarray:
+def _still(space: spaces.Box) -> np.ndarray:
     """The action of the absorbing state: 0 once actions are scaled to [-1, 1]."""
-    if not isinstance(space, spaces.Box):
-        return np.asarray(getattr(space, "start", 0))
     if not space.is_bounded():
         return np.zeros(space.shape, np.float32)
     return ((space.low + space.high) / 2).astype(np.float32)

@@ -26,7 +26,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from sb3_gail_ext.demonstrations.scaling import ObservationScaling
 
-_MAX_SCALED = 10.0
+MAX_SCALED = 10.0
 
 
 def default_reward_net(
@@ -174,7 +174,7 @@ class NormalizedRewardNet(RewardNet):
     def _scale_obs(self, obs: th.Tensor) -> th.Tensor:
         if not self.obs_scaling.fitted:
             return obs
-        return self.obs_scaling(obs).clamp(-_MAX_SCALED, _MAX_SCALED)
+        return self.obs_scaling(obs).clamp(-MAX_SCALED, MAX_SCALED)
 
     def _scale_act(self, action: th.Tensor) -> th.Tensor:
         if not isinstance(self.action_space, spaces.Box):
