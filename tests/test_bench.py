@@ -213,6 +213,10 @@ def test_a_suite_runs_every_method_and_reports_and_is_not_run_twice(tmp_path: Pa
     learning, throughput = (r["result"] for r in results)
     assert [row[0] for row in learning["evaluations"]] == [0, 128, 256]
     assert learning["expert_mean"] > 0
+    assert len(learning["imitation_distances"]) == 3
+    nearest = int(np.argmin(learning["imitation_distances"]))
+    assert learning["picked"] == learning["evaluations"][nearest][2]
+    assert learning["best"] == max(row[2] for row in learning["evaluations"])
     assert throughput["env_steps"] == 256
     assert throughput["steps_per_second"] == pytest.approx(
         256 / sum(throughput["seconds"].values()), rel=0.001
@@ -232,6 +236,28 @@ def test_a_suite_runs_every_method_and_reports_and_is_not_run_twice(tmp_path: Pa
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()} == before
 
 
+def test_dac_stages_and_its_ratio_to_sac(tmp_path: Path) -> None:
+    task = Task("HopperMuJoCoEnv-v0", HOPPER, 1)
+    cells = [
+        cell(
+            kind="throughput",
+            method=method,
+            label=method,
+            task=task,
+            settings={"learning_starts": 10, **settings},
+            measure={"warm_up": 20},
+            total_timesteps=30,
+        )
+        for method, settings in (("sac", {}), ("dac", {"warm_start_updates": 1}))
+    ]
+    results = run_suite(cells, tmp_path)
+    sac, dac = (r["result"] for r in results)
+    for stage in ("generator", "discriminator", "relabelling", "rehearsal"):
+        assert dac["seconds"][stage] > 0
+    ratio = dac["steps_per_second"] / sac["steps_per_second"]
+    assert f"| {ratio:.2f} |" in write_report(results, tmp_path, "A title")
+
+
 def test_a_cell_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     broken = cell(settings={"nonsense": 1}, measure={"every": 1, "n_episodes": 1})
     with pytest.raises(BenchError, match="nonsense") as caught:
@@ -240,20 +266,21 @@ def test_a_cell_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     assert not list((tmp_path / "cells").glob("*.json"))
 
 
-@pytest.mark.parametrize("method", ["imitation", "ppo", "sac", "bc", "imitation_bc"])
+@pytest.mark.parametrize("method", ["imitation", "ppo", "sac", "dac", "bc", "imitation_bc"])
 def test_peers_learn_and_can_be_evaluated(method: str) -> None:
     task = Task("HopperMuJoCoEnv-v0", HOPPER, 1)
     settings: dict[str, Any] = {
         "bc": {"total_timesteps": 640},
         "imitation_bc": {"n_epochs": 1},
         "sac": {"learning_starts": 10},
+        "dac": {"learning_starts": 10, "warm_start_updates": 1},
     }.get(method, {})
     peer = METHODS[method](task, 0, settings)
     seen: list[int] = []
     peer.learn(
-        {"sac": 20, "bc": 0, "imitation_bc": 0}.get(method, 2000), seen.append
+        {"sac": 20, "dac": 20, "bc": 0, "imitation_bc": 0}.get(method, 2000), seen.append
     )  # PPO's rollouts are whole
-    assert seen[-1] == {"sac": 20, "bc": 0, "imitation_bc": 0}.get(method, 2048)
+    assert seen[-1] == {"sac": 20, "dac": 20, "bc": 0, "imitation_bc": 0}.get(method, 2048)
     actions, _ = peer.model.predict(np.zeros((3, 11), np.float32), deterministic=True)
     assert actions.shape == (3, 3)
 
