@@ -104,7 +104,7 @@ def test_the_nearest_is_kept(
 ) -> None:
     distances = iter([3.0, 1.0, 2.0, 5.0])
     monkeypatch.setattr(
-        "sb3_gail_ext.evaluation.selection.imitation_distance", lambda *_: next(distances)
+        "sb3_gail_ext.evaluation.keep_best.imitation_distance", lambda *_: next(distances)
     )
     kept = []
     model = GAIL("MlpPolicy", line_env(), line_demonstrations, n_steps=32, seed=0, device="cpu")
