@@ -12,7 +12,7 @@ from sb3_gail_ext.algorithms.dac import DAC
 from sb3_gail_ext.algorithms.dagger import DAgger
 from sb3_gail_ext.algorithms.gaifo import GAIfO
 from sb3_gail_ext.algorithms.gail import GAIL
-from sb3_gail_ext.algorithms.schedules import LinearSchedule
+from sb3_gail_ext.algorithms.schedules import GeometricSchedule, LinearSchedule
 from sb3_gail_ext.algorithms.sqil import SQIL
 from sb3_gail_ext.chapter import (
     CHAPTER_GAIL_PRESETS,
@@ -47,6 +47,7 @@ __all__ = [
     "DAgger",
     "DemonstrationError",
     "GAIfO",
+    "GeometricSchedule",
     "KeepBestImitator",
     "LinearSchedule",
     "adversarial",

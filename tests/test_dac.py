@@ -19,6 +19,7 @@ from watching import same, weights
 from sb3_gail_ext import DAC, DemonstrationError, adversarial
 from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
 from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
+from sb3_gail_ext.algorithms.schedules import GeometricSchedule
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.policies.loading import load_policy
 
@@ -223,6 +224,22 @@ def test_rehearsal_holds_the_actor_at_the_demonstrations(
         acts, _ = model.policy.predict(model.expert.obs, deterministic=True)
         errors.append(float(np.square(acts - model.expert.acts).mean()))
     assert errors[1] < 0.25 * errors[0]
+
+
+def test_the_weight_of_rehearsal_can_change_with_the_progress(
+    line_env: Any, line_demonstrations: Any
+) -> None:
+    schedule = GeometricSchedule(1e4, 1e2)
+    assert [schedule(p) for p in (1.0, 0.5, 0.0)] == pytest.approx([1e4, 1e3, 1e2])
+    asked = []
+    model = dac(
+        line_env,
+        line_demonstrations,
+        critic_warm_up_updates=0,
+        rehearsal_weight=lambda progress: asked.append(progress) or schedule(progress),
+    )
+    model.learn(20)
+    assert asked == pytest.approx(np.arange(9, -1, -1) / 20)  # steps 11 to 20 train
 
 
 def test_predict_answers_with_the_average(line_env: Any, line_demonstrations: Any) -> None:
@@ -462,6 +479,8 @@ def test_what_it_refuses(line_env: Any, cartpole_expert: Any, line_demonstration
         dac(line_env, line_demonstrations, terminal_states="maybe")
     with pytest.raises(ValueError, match="n_steps is 3"):
         dac(line_env, line_demonstrations, n_steps=3)
+    with pytest.raises(ValueError, match="rehearsal_weight"):
+        dac(line_env, line_demonstrations, rehearsal_weight=-1.0)
     with pytest.raises(ValueError, match="expert_share"):
         dac(line_env, line_demonstrations, expert_share=1.5)
     with pytest.raises(TypeError, match="DQN has no actor"):

@@ -22,6 +22,7 @@ from sb3_gail_ext.algorithms.demonstrated import (
     with_scaled_inputs,
 )
 from sb3_gail_ext.algorithms.ranges import check_ranges
+from sb3_gail_ext.algorithms.schedules import GeometricSchedule
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.policies.actions import as_policy_knows
@@ -54,8 +55,9 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         The clone acts from then on, with little noise, where SB3 would act at random until
         `learning_starts`. 0 makes no clone, nor what keeps it.
     :param rehearsal_weight: in the actor's loss, of the demonstrations' squared error (mean over
-        actions scaled to [-1, 1]), beside the critics' values. It does not fall with the
-        progress: without it the critics' noise took every clone apart (docs/tuning.md).
+        actions scaled to [-1, 1]), beside the critics' values: a number or a function of the
+        remaining progress. Without it the critics' noise took every clone apart
+        (docs/off_policy.md).
     :param actor_learning_rate: a number or a function of the remaining progress; None: a tenth of
         `learning_rate`, which is the critics', or all of it without a warm start.
     :param ent_coef: of a learner that has one; None: 0.003 after a warm start, whose noise is held,
@@ -78,7 +80,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         *,
         normalize_policy_inputs: bool = True,
         warm_start_updates: int = 10_000,
-        rehearsal_weight: float = 1_000.0,
+        rehearsal_weight: LearningRate = GeometricSchedule(1e4, 1e3),  # noqa: B008 (immutable)
         actor_learning_rate: LearningRate | None = None,
         critic_warm_up_updates: int = 4_000,
         policy_averaging: float = 0.999,
@@ -86,9 +88,10 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         policy_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if not callable(rehearsal_weight):
+            check_ranges(rehearsal_weight=(rehearsal_weight, 0, math.inf))
         check_ranges(
             warm_start_updates=(warm_start_updates, 0, math.inf),
-            rehearsal_weight=(rehearsal_weight, 0, math.inf),
             critic_warm_up_updates=(critic_warm_up_updates, 0, math.inf),
             policy_averaging=(policy_averaging, 0, 0.99999),
         )
@@ -136,9 +139,10 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
             group["lr"] = self._actor_lr()
         if self._actor_held or not self.warm_start_updates:
             return
-        if self.rehearsal_weight > 0:
+        weight = self._now(self.rehearsal_weight)
+        if weight > 0:
             error = _squared_error(self.policy, *self._draw_as_policy_knows(_ANCHOR_BATCH))
-            (self.rehearsal_weight * error).backward()
+            (weight * error).backward()
             self.logger.record_mean("rehearsal/squared_error", error.item())
         tuned = getattr(self, "ent_coef_optimizer", None) is not None
         for name, parameter in actor.named_parameters():
@@ -164,7 +168,10 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         if rate is None:
             share = _SLOW if self.warm_start_updates else 1.0
             return share * self.lr_schedule(self._current_progress_remaining)
-        return rate(self._current_progress_remaining) if callable(rate) else rate
+        return self._now(rate)
+
+    def _now(self, value: LearningRate) -> float:
+        return value(self._current_progress_remaining) if callable(value) else value
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """As in SB3, with the averaged policy once there is something to average."""

@@ -6,6 +6,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class GeometricSchedule:
+    """From `initial` at the start of training to `final` at its end, by equal factors."""
+
+    initial: float
+    final: float
+
+    def __call__(self, progress_remaining: float) -> float:
+        return self.final * (self.initial / self.final) ** progress_remaining
+
+
+@dataclass(frozen=True)
 class LinearSchedule:
     """From `initial` at the start of training down to `end_fraction * initial` at its end.
 
