@@ -14,7 +14,7 @@ class DAC(ClonedActor, AdversarialOffPolicy, SAC):
     Paper: https://arxiv.org/abs/1809.02925 (which uses TD3: `adversarial(TD3)`).
 
     Arguments are those of `ClonedActor`, of `AdversarialOffPolicy` and of SAC, with the defaults of
-    the first that names them; chosen by trials on three environments (docs/off_policy.md).
+    the first that names them; chosen by a few trials on two environments (docs/off_policy.md).
 
     >>> model = DAC("MlpPolicy", "Hopper-v4", "demonstrations.npz").learn(100_000)
     """
