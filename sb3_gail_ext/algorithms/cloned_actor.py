@@ -44,10 +44,11 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     Put it before an algorithm with demonstrations: `class DAC(ClonedActor, AdversarialOffPolicy,
     SAC)`. The actor is a PyTorch module, as SB3's and sb3-contrib's are.
 
-    A critic that knows little takes a clone apart within a thousand updates. Four things keep it:
-    the critics learn alone at first, the actor more slowly than they, its loss holds the
-    demonstrations' squared error (as TD3+BC's, Fujimoto & Gu 2021,
-    https://arxiv.org/abs/2106.06860, eq. 3), and what answers is an average of actors.
+    A critic that knows little takes a clone apart within a few thousand updates. Five things hold
+    against it: the critics learn alone at first, the actor more slowly than they, its noise is
+    held, its loss has the demonstrations' squared error in it (as TD3+BC's, Fujimoto & Gu 2021,
+    https://arxiv.org/abs/2106.06860, eq. 3), and what answers is an average of actors. What each
+    did, on one seed: docs/off_policy.md.
 
     :param normalize_policy_inputs: an `"MlpPolicy"` that has no features extractor of the user's
         and no VecNormalize before it sees observations scaled by the demonstrations.
@@ -56,13 +57,11 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         `learning_starts`. 0 makes no clone, nor what keeps it.
     :param rehearsal_weight: in the actor's loss, of the demonstrations' squared error (mean over
         actions scaled to [-1, 1]), beside the critics' values: a number or a function of the
-        remaining progress. Without it the critics' noise took every clone apart
-        (docs/off_policy.md).
+        remaining progress.
     :param actor_learning_rate: a number or a function of the remaining progress; None: a tenth of
         `learning_rate`, which is the critics', or all of it without a warm start.
     :param ent_coef: of a learner that has one; None: 0.003 after a warm start, whose noise is held,
-        else the learner's own. With `"auto"` the noise is the learner's to find, which took every
-        clone apart.
+        else the learner's own. With `"auto"` the noise is the learner's to find.
     :param critic_warm_up_updates: first gradient steps, from which the actor learns nothing.
     :param policy_averaging: `predict` answers with a running average of the actor's weights, of
         which each gradient step keeps this share; 0 answers with the latest.

@@ -45,6 +45,8 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
         that the discriminator knows and whose self-loop is paid for ever, so that no reward form
         favours living or dying. `"bootstrap"`, cheap: none is sampled as an end. `"end"`: nothing
         follows them, as in SB3. Time limits are never taken for terminal states.
+    :param reward_form: `"airl"`, the logit, as in DAC's paper. Of either sign, it wants
+        `"absorbing"`: where `"end"` is worth 0, an agent that is told apart would rather end.
     :param discriminator_updates_per_step: discriminator steps per environment step, any ratio.
     :param expert_share: of each batch that actor and critics learn from, the demonstrations', 0
         to 1.

@@ -96,8 +96,8 @@ class RelabelledReplayBuffer(ReplayBuffer):
         """
         if self._connection is None:
             raise DemonstrationError(
-                "the replay buffer has no discriminator yet: call the model's learn(), or its "
-                "set_demonstrations(...) after loading a buffer"
+                "the replay buffer has no discriminator yet: call the model's "
+                "set_demonstrations(...)"
             )
         connected = self._connection
         n_expert = round(batch_size * connected.expert_share)
