@@ -23,6 +23,7 @@ from sb3_gail_ext.algorithms.demonstrated import (
 )
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.schedules import GeometricSchedule
+from sb3_gail_ext.algorithms.warm_start import descend
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.policies.actions import as_policy_knows
@@ -241,18 +242,14 @@ def clone_actor(
     """
     parameters = [p for name, p in policy.actor.named_parameters() if _LOG_STD_NAME not in name]
     optimizer = th.optim.Adam(parameters)  # the actor's own stays fresh for what follows
-    errors = []
     policy.actor.set_training_mode(True)
-    for rate in np.linspace(learning_rate, 0.0, n_updates):
-        for group in optimizer.param_groups:
-            group["lr"] = float(rate)
-        error = _squared_error(policy, *draw(batch_size))
-        optimizer.zero_grad()
-        error.backward()
-        optimizer.step()
-        errors.append(error.detach())
+    error = descend(
+        lambda: _squared_error(policy, *draw(batch_size)),
+        optimizer,
+        np.linspace(learning_rate, 0.0, n_updates),
+    )
     policy.actor.set_training_mode(False)
-    return float(th.stack(errors[-100:]).mean())
+    return error
 
 
 def _squared_error(policy: Any, obs: np.ndarray, acts: np.ndarray) -> th.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -43,20 +45,32 @@ def clone_behaviour(
     """
     optimizer = optimizer or cloning_optimizer(policy)
     last = learning_rate if final_learning_rate is None else final_learning_rate
-    losses = []
-    policy.set_training_mode(True)
-    for rate in np.linspace(learning_rate, last, n_updates):
-        for group in optimizer.param_groups:
-            group["lr"] = float(rate)
+
+    def neg_log_likelihood() -> th.Tensor:
         batch = expert.take(rng.integers(len(expert), size=batch_size))
         obs = th.as_tensor(batch.obs, device=policy.device)
         acts = th.as_tensor(batch.acts, device=policy.device)
-        loss = -policy.get_distribution(obs).log_prob(acts).mean()
+        return -policy.get_distribution(obs).log_prob(acts).mean()
+
+    policy.set_training_mode(True)
+    loss = descend(neg_log_likelihood, optimizer, np.linspace(learning_rate, last, n_updates))
+    policy.set_training_mode(False)
+    return loss
+
+
+def descend(
+    batch_loss: Callable[[], th.Tensor], optimizer: th.optim.Optimizer, rates: np.ndarray
+) -> float:
+    """One step at each learning rate, on the loss of a new batch; the mean of the last 100."""
+    losses = []
+    for rate in rates:
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        loss = batch_loss()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    policy.set_training_mode(False)
     return float(np.mean(losses[-100:]))
 
 
