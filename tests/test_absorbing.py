@@ -34,6 +34,7 @@ class Reveals(BasicRewardNet):
 
 
 def a_net() -> AbsorbingRewardNet:
+    th.manual_seed(0)
     base = Reveals(with_indicator(OBS), ACT, use_next_state=True, use_done=True)
     return AbsorbingRewardNet(base, OBS)
 
@@ -91,7 +92,7 @@ def test_the_single_self_loop_is_a_row_of_a_batch() -> None:
         assert one.dtype == many.dtype
     with th.no_grad():
         one, many = (net(*net.preprocess(*batch)) for batch in (loop, rows))
-    np.testing.assert_allclose(one, many[:1], rtol=1e-5)
+    np.testing.assert_allclose(one, many[:1], atol=1e-6)  # a logit near 0: rounding is absolute
 
 
 @pytest.mark.parametrize(("space", "size"), [(OBS, 3), (spaces.Box(-1, 1, (2, 3)), 7)])
