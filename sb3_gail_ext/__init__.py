@@ -26,10 +26,10 @@ from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, save_demonstrations
 from sb3_gail_ext.demonstrations.recording import record_demonstrations
 from sb3_gail_ext.envs import register_envs
-from sb3_gail_ext.evaluation.distance import imitation_distance
 from sb3_gail_ext.evaluation.evaluate import evaluate
 from sb3_gail_ext.evaluation.keep_best import KeepBestImitator
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
+from sb3_gail_ext.rewards.distance import imitation_distance
 
 __version__ = _version("sb3_gail_ext")
 

@@ -33,8 +33,8 @@ SMALL: dict[str, Any] = {
     "warm_start_updates": 20,
     "critic_warm_up_updates": 10,
     "policy_kwargs": {"net_arch": [16, 16]},
-    "train_freq": 1,  # TD3's own is an episode
-    "gradient_steps": 1,
+    "train_freq": 1,
+    "discriminator_updates_per_step": 1.0,
 }
 CLONING = {"warm_start_updates", "critic_warm_up_updates"}
 FAMILY = {generator: adversarial(generator) for generator in (TD3, DDPG, TQC)} | {SAC: DAC}
@@ -108,13 +108,19 @@ def test_the_discriminator_is_logged(line_env: Any, line_demonstrations: Any) ->
 
 
 def test_the_clone_acts_before_anything_is_trained(line_env: Any, line_demonstrations: Any) -> None:
-    model = dac(line_env, line_demonstrations, warm_start_updates=500, learning_starts=1_000)
+    model = dac(
+        line_env,
+        line_demonstrations,
+        warm_start_updates=500,
+        learning_starts=1_000,
+        trial_episodes=0,
+    )
     model.learn(200)
     stored = model.replay_buffer.observations[:200, 0], model.replay_buffer.actions[:200, 0]
     expected = -2 * stored[0][:, :1]  # a demonstration stands for -2 place, halved places
     error = stored[1] - np.clip(expected, -1, 1)
-    assert np.abs(error).mean() < 0.15
-    assert error.std() > 0.02  # it does explore
+    assert np.abs(error).mean() < 0.25  # exp(-1.6) times sqrt(2 / pi) is 0.16
+    assert error.std() > 0.1  # it does explore
     random = dac(line_env, line_demonstrations, warm_start_updates=0, learning_starts=1_000)
     random.learn(200)
     assert np.abs(random.replay_buffer.actions[:200]).mean() == pytest.approx(0.5, abs=0.1)
@@ -161,15 +167,15 @@ def test_only_critics_learn_at_first(
     assert all(p.requires_grad for p in model.policy.actor.parameters())
 
 
-def test_the_actor_learns_a_tenth_as_fast_and_its_noise_stays(
+def test_the_actor_learns_a_third_as_fast_and_its_noise_stays(
     line_env: Any, line_demonstrations: Any
 ) -> None:
     model = dac(line_env, line_demonstrations, learning_rate=1e-3, critic_warm_up_updates=0)
     model.learn(40)
     rates = [o.param_groups[0]["lr"] for o in (model.actor.optimizer, model.critic.optimizer)]
-    assert rates == pytest.approx([1e-4, 1e-3])
+    assert rates == pytest.approx([1e-3 / 3, 1e-3])
     assert not model.actor.log_std.weight.any()
-    assert (model.actor.log_std.bias == -3).all()
+    assert (model.actor.log_std.bias == -1.6).all()
 
 
 def test_an_actor_learning_rate_of_its_own(line_env: Any, line_demonstrations: Any) -> None:
@@ -247,6 +253,7 @@ def test_predict_answers_with_the_average(line_env: Any, line_demonstrations: An
         line_env,
         line_demonstrations,
         policy_averaging=0.9,
+        trial_episodes=0,
         actor_learning_rate=1e-2,
         critic_warm_up_updates=0,
     )
@@ -326,7 +333,10 @@ def episode_length(make_env: Any, form: str, terminal_states: str, seed: int) ->
         learning_starts=50,
         batch_size=32,
         ent_coef=0.05,
-        gamma=0.97,
+        gamma=0.97,  # short-sighted enough to learn fast, far-sighted enough to be biased
+        train_freq=1,
+        discriminator_updates_per_step=1.0,
+        trial_episodes=0,  # all of training explores
         tau=0.05,
         warm_start_updates=0,  # a clone does not err to begin with
         policy_kwargs={"net_arch": [32]},

@@ -22,7 +22,6 @@ from sb3_gail_ext.algorithms.demonstrated import (
     with_scaled_inputs,
 )
 from sb3_gail_ext.algorithms.ranges import check_ranges
-from sb3_gail_ext.algorithms.schedules import GeometricSchedule
 from sb3_gail_ext.algorithms.warm_start import descend
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
@@ -30,8 +29,8 @@ from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import fit_scaling
 
-_SLOW = 0.1  # the actor's learning rate beside the critics', once it is a clone
-_LOG_STD = -3.0  # of a cloned Gaussian actor, before the tanh
+_SLOW = 1 / 3  # the actor's learning rate beside the critics', once it is a clone
+_LOG_STD = -1.6  # of a cloned Gaussian actor, before the tanh
 _LOG_STD_NAME = "log_std"
 _ENT_COEF = 0.003  # a temperature of 1 takes a clone apart at once
 _ANCHOR_BATCH = 64
@@ -59,7 +58,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     :param rehearsal_weight: in the actor's loss, of the demonstrations' squared error (mean over
         actions scaled to [-1, 1]), beside the critics' values: a number or a function of the
         remaining progress.
-    :param actor_learning_rate: a number or a function of the remaining progress; None: a tenth of
+    :param actor_learning_rate: a number or a function of the remaining progress; None: a third of
         `learning_rate`, which is the critics', or all of it without a warm start.
     :param ent_coef: of a learner that has one; None: 0.003 after a warm start, whose noise is held,
         else the learner's own. With `"auto"` the noise is the learner's to find.
@@ -80,9 +79,9 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         *,
         normalize_policy_inputs: bool = True,
         warm_start_updates: int = 10_000,
-        rehearsal_weight: LearningRate = GeometricSchedule(1e4, 1e3),  # noqa: B008 (immutable)
+        rehearsal_weight: LearningRate = 100.0,
         actor_learning_rate: LearningRate | None = None,
-        critic_warm_up_updates: int = 4_000,
+        critic_warm_up_updates: int = 1_000,
         policy_averaging: float = 0.999,
         ent_coef: str | float | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -208,14 +207,20 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
             self._started = True  # not before: an interrupted warm start begins again
         return prepared
 
+    @property
+    def _random_steps(self) -> int:
+        """Steps in which SB3 acts at random: none for a clone."""
+        return 0 if self.warm_start_updates else self.learning_starts
+
     def _sample_action(
         self, learning_starts: int, *args: Any, **kwargs: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """The latest actor explores; a cloned one from the first step."""
         self._exploring = True
         try:
-            starts = 0 if self.warm_start_updates else learning_starts
-            sampled: tuple[np.ndarray, np.ndarray] = super()._sample_action(starts, *args, **kwargs)
+            sampled: tuple[np.ndarray, np.ndarray] = super()._sample_action(
+                self._random_steps, *args, **kwargs
+            )
             return sampled
         finally:
             self._exploring = False

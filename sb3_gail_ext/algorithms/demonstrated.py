@@ -109,8 +109,9 @@ def normalizes_obs(env: Any) -> bool:
 def with_scaled_inputs(policy: Any, env: Any, policy_kwargs: dict[str, Any]) -> dict[str, Any]:
     """`policy_kwargs` that scale an MLP policy's inputs as the demonstrations are scaled.
 
-    Unchanged for a policy of the user's own, or where a VecNormalize scales them already.
+    A mere copy, which SB3 may write into, for a policy of the user's own, or where a VecNormalize
+    scales them already.
     """
     if policy != "MlpPolicy" or normalizes_obs(env):
-        return policy_kwargs
+        return dict(policy_kwargs)
     return {"features_extractor_class": ScaledFlattenExtractor, **policy_kwargs}

@@ -69,11 +69,15 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
         *,
         terminal_states: TerminalStates = "absorbing",
         reward_form: str = "airl",
-        discriminator_updates_per_step: float = 1.0,
-        discriminator_batch_size: int = 256,
+        discriminator_updates_per_step: float = 0.25,
+        discriminator_batch_size: int = 128,
         discriminator_learning_rate: LearningRate = 3e-4,
         gradient_penalty: float = 10.0,
         learning_rate: LearningRate = LinearSchedule(3e-4),  # noqa: B008 (immutable)
+        batch_size: int = 128,
+        gamma: float = 0.95,
+        train_freq: int | tuple[int, str] = 4,
+        gradient_steps: int = 1,
         expert_share: float = 0.5,
         **kwargs: Any,
     ) -> None:
@@ -106,6 +110,10 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
                 discriminator_learning_rate=discriminator_learning_rate,
                 gradient_penalty=gradient_penalty,
                 learning_rate=learning_rate,
+                batch_size=batch_size,
+                gamma=gamma,
+                train_freq=train_freq,
+                gradient_steps=gradient_steps,
                 replay_buffer_class=RelabelledReplayBuffer,
                 **kwargs,
             )

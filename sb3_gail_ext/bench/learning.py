@@ -12,8 +12,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from sb3_gail_ext.bench.methods import METHODS
 from sb3_gail_ext.bench.task import Cell
 from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
-from sb3_gail_ext.evaluation.distance import imitation_distance
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
+from sb3_gail_ext.rewards.distance import imitation_distance
 
 LEVELS = (0.5, 0.9, 0.95)  # of the expert's mean
 

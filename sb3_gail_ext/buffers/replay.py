@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from imitation.data.types import Trajectory
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
@@ -83,6 +84,20 @@ class RelabelledReplayBuffer(ReplayBuffer):
             self._as_env_takes(_array(sampled.actions)),
             _array(sampled.next_observations),
             _array(sampled.dones)[:, 0].astype(bool),
+        )
+
+    def latest_episode(self, env: int, n_steps: int) -> Trajectory:
+        """The last `n_steps` transitions of one environment, which make an episode, as it saw them.
+
+        :param n_steps: `buffer_size` at most.
+        """
+        rows = (self.pos - n_steps + np.arange(n_steps)) % self.buffer_size
+        obs, last = self.observations[rows, env], self.next_observations[rows[-1:], env]
+        return Trajectory(
+            obs=np.concatenate([obs, last]),
+            acts=self._as_env_takes(self.actions[rows, env]),
+            infos=None,
+            terminal=bool(self.dones[rows[-1], env] * (1 - self.timeouts[rows[-1], env])),
         )
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:

@@ -90,6 +90,11 @@ def _one_step(trajectory: TrajectoryWithRew, step: int) -> TrajectoryWithRew:
     )
 
 
+def are_whole(demonstrations: Sequence[Trajectory]) -> bool:
+    """Are these whole episodes, not the steps that `subsample_trajectories` left of them?"""
+    return not any(t.infos is not None and TERMINAL_SHARE in t.infos[0] for t in demonstrations)
+
+
 def terminal_share(demonstrations: Sequence[Trajectory] | Transitions) -> float:
     """Of the transitions, those that end in a terminal state, before any subsampling: 0 to 1."""
     if isinstance(demonstrations, Transitions):

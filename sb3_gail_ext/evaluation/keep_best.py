@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.recording import record_demonstrations
-from sb3_gail_ext.evaluation.distance import imitation_distance
+from sb3_gail_ext.rewards.distance import imitation_distance
 
 
 class KeepBestImitator(BaseCallback):

@@ -26,7 +26,8 @@ def load_policy(path: str | Path) -> BasePolicy:
             lambda _: 0.0,  # it will not be trained
             **{**data["policy_kwargs"], **({"use_sde": True} if data.get("use_sde") else {})},
         )
-        policy.load_state_dict(params.get("averaged_policy", params["policy"]))  # GAIL answers so
+        answers = next(n for n in ("incumbent", "averaged_policy", "policy") if n in params)
+        policy.load_state_dict(params[answers])  # as the algorithm's own `predict`
     except Exception as error:  # what a wrong zip raises depends on how it is wrong
         raise ValueError(
             f"{path}: no SB3 model with a policy ({error}); give the path of a model's zip"
