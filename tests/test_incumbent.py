@@ -1,6 +1,5 @@
 """Who answers `predict`: trials among the steps that explore, who wins them, what is saved."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,27 +43,28 @@ def answers(policy: Any) -> np.ndarray:
     return actions
 
 
-class Judge:
-    """In the place of the distance: says what it is told to, and keeps what it was shown."""
+class Told:
+    """In the place of a race: every second episode ends it, as it is told to."""
 
-    def __init__(self, distances: list[float]) -> None:
-        self.left: Iterator[float] = iter(distances)
-        self.shown: list[int] = []
+    incumbent_plays = False
+    mark = 0.1
+
+    def __init__(self, model: Any, outcomes: list[str]) -> None:
+        self.model = model
+        self.left = iter(outcomes)
+        self.episodes: list[Any] = []
         self.challengers: list[np.ndarray] = []
-        self.model: Any = None
+        self.n_withdrawn = 0
 
-    def __call__(self, episodes: Any) -> float:
-        assert all(len(episode) == EPISODE for episode in episodes)
-        self.shown.append(len(episodes))
+    def add(self, episode: Any) -> str | None:
+        self.episodes.append(episode)
+        if len(self.episodes) % 2:
+            return None
         self.challengers.append(answers(self.model.challenger))
         return next(self.left)
 
-
-def judged(env: Any, demonstrations: Any, distances: list[float], **kwargs: Any) -> Any:
-    model = dac(env, demonstrations, **kwargs)
-    model._distance_to = judge = Judge(distances)  # type: ignore[assignment]
-    judge.model = model
-    return model, judge
+    def withdraw(self) -> None:
+        self.n_withdrawn += 1
 
 
 def test_a_trial_is_played_without_noise_and_between_trials_it_explores(
@@ -88,66 +88,55 @@ def test_the_share_of_steps_in_trials(
     assert model._n_trial_steps / model._n_steps == pytest.approx(share, abs=0.06)
 
 
-def test_the_first_trial_is_the_clones_and_the_nearest_answers(
-    line_env: Any, line_demonstrations: Any
-) -> None:
-    """Each trial is judged after 2, 3 and 4 of its episodes; between two, one explores."""
-    model, judge = judged(
-        line_env(), line_demonstrations, [0.5] * 3 + [0.4, 0.4, 0.2] + [0.3, 0.3, 0.3]
-    )
+def test_whose_episode_it_is(line_env: Any, line_demonstrations: Any) -> None:
+    model = dac(line_env(), line_demonstrations, trial_share=1.0).learn(1)
+    model.incumbent.actor.mu.bias.data += 1.0
+    for plays, player in ((True, model.incumbent), (False, model.challenger)):
+        model._race = Told(model, [])
+        model._race.incumbent_plays = plays
+        model._in_trial[:] = True
+        expected, _ = player.predict(model._last_obs, deterministic=True)
+        np.testing.assert_array_equal(model._sample_action(0)[0], expected)
+
+
+def test_the_clone_answers_until_a_challenger_wins(line_env: Any, line_demonstrations: Any) -> None:
+    model = dac(line_env(), line_demonstrations)
     model.learn(1)
     clone = answers(model)
     np.testing.assert_array_equal(clone, answers(model.policy))
-    model.learn(24 * EPISODE)
-    assert judge.shown == [2, 3, 4] * 3
-    first, second, third = judge.challengers[2::3]
-    np.testing.assert_array_equal(first, clone)
-    assert not np.array_equal(second, third)
-    np.testing.assert_array_equal(answers(model), second)
-    assert model.best_distance == 0.2
+    for outcomes, winner in ((["lost", "lost"], None), (["won", "lost"], 0), (["lost", "won"], 1)):
+        model = dac(line_env(), line_demonstrations).learn(1)
+        model._race = race = Told(model, outcomes)  # type: ignore[assignment]
+        model.learn(8 * EPISODE)
+        assert not np.array_equal(*race.challengers)  # it is the actor of its time
+        assert race.n_withdrawn == 1 + 2
+        expected = clone if winner is None else race.challengers[winner]
+        np.testing.assert_array_equal(answers(model), expected)
 
 
-def test_who_is_no_worse_for_all_that_can_be_told_wins_but_the_mark_stays(
-    line_env: Any, line_demonstrations: Any
-) -> None:
-    close, far = 0.109, 0.111  # 0.1 and the noise between two sets of the same policy's episodes
-    for distance, winner in ((close, 1), (far, 0)):
-        model, judge = judged(line_env(), line_demonstrations, [0.1] * 3 + [distance] * 3)
-        model.learn(16 * EPISODE)
-        np.testing.assert_array_equal(answers(model), judge.challengers[2::3][winner])
-        assert model.best_distance == 0.1
-
-
-def test_who_is_plainly_worse_is_dropped_from_half_of_the_trial_on(
-    line_env: Any, line_demonstrations: Any
-) -> None:
-    model, judge = judged(line_env(), line_demonstrations, [0.1] * 3 + [0.21, 0.19, 0.21, 0.0])
-    model.learn(1)
-    clone = answers(model)
-    model.learn(22 * EPISODE)
-    assert judge.shown == [2, 3, 4, 2, 2, 3, 2]
-    np.testing.assert_array_equal(answers(model), clone)
-
-
-def test_trials_of_several_environments_and_what_a_vecnormalize_hides(
+def test_episodes_are_whole_and_as_the_environment_saw_them(
     line_env: Any, line_demonstrations: Any
 ) -> None:
     venv = VecNormalize(DummyVecEnv([lambda: Monitor(line_env())] * 3))
-    model, judge = judged(venv, line_demonstrations, [0.1] * 50, trial_episodes=5)
-    episodes = []
-    note = model.replay_buffer.latest_episode
-
-    def spy(env: int, n_steps: int) -> Any:
-        episodes.append(note(env, n_steps))
-        return episodes[-1]
-
-    model.replay_buffer.latest_episode = spy
+    model = dac(venv, line_demonstrations, buffer_size=3 * 15)  # it turns over
+    model._race = race = Told(model, ["lost"] * 50)  # type: ignore[assignment]
     model.learn(3 * 8 * EPISODE)
-    assert set(judge.shown) <= {2, 3, 4, 5, 6}
-    assert len(episodes) > 6
-    for episode in episodes:  # as the environment gives them: the second coordinate counts steps
+    model.learn(3 * 8 * EPISODE + 3, reset_num_timesteps=False)
+    assert len(race.episodes) > 10
+    for episode in race.episodes:  # the second coordinate counts steps
         np.testing.assert_array_equal(episode.obs[:, 1], np.arange(EPISODE + 1))
-        assert np.abs(episode.acts).max() <= 2
+        moved = np.diff(episode.obs[:, 0])
+        np.testing.assert_allclose(moved, 0.5 * episode.acts[:, 0], atol=1e-6)
+        assert not episode.terminal
+
+
+def test_an_episode_longer_than_the_buffer_counts_for_nobody(
+    line_env: Any, line_demonstrations: Any
+) -> None:
+    model = dac(line_env(), line_demonstrations, buffer_size=EPISODE - 1)
+    model._race = race = Told(model, [])  # type: ignore[assignment]
+    model.learn(3 * EPISODE)
+    assert not race.episodes
 
 
 @pytest.mark.parametrize("kind", ["transitions", "subsampled", "none asked for", "no share"])
@@ -177,23 +166,25 @@ def test_the_incumbent_is_saved_and_still_to_be_beaten(
 ) -> None:
     cls = DAC if generator is None else adversarial(generator)
     model = cls("MlpPolicy", line_env(), line_demonstrations, **SMALL).learn(100)
-    assert not np.array_equal(answers(model), answers(model.policy))
+    model.incumbent.actor.load_state_dict(model.policy.actor.state_dict())
+    for parameter in model.incumbent.actor.parameters():
+        parameter.data += 0.01  # somebody else than the learning actor
     model.save(tmp_path / "model")
     np.testing.assert_array_equal(answers(load_policy(tmp_path / "model.zip")), answers(model))
     loaded = cls.load(tmp_path / "model", line_env())
     np.testing.assert_array_equal(answers(loaded), answers(model))
     loaded.set_demonstrations(line_demonstrations)
-    assert loaded.best_distance == model.best_distance < np.inf
-    loaded._distance_to = lambda _: 1e3  # nobody comes near
+    loaded._race._distance_to = lambda _: 1.0  # nobody is nearer
     loaded.learn(20 * EPISODE, reset_num_timesteps=False)
     np.testing.assert_array_equal(answers(loaded), answers(model))
 
 
 def test_other_demonstrations_begin_anew(line_env: Any, line_demonstrations: Any) -> None:
     model = dac(line_env(), line_demonstrations).learn(100)
-    assert model.best_distance < np.inf
+    assert model._race is not None
+    assert not model._race.incumbent_plays
     model.set_demonstrations(line_demonstrations[:1])
-    assert model.best_distance == np.inf
+    assert model._race.incumbent_plays
 
 
 def test_what_it_refuses(line_env: Any, line_demonstrations: Any) -> None:

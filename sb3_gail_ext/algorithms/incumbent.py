@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from imitation.data.types import Trajectory, Transitions
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrated, Demonstrations
+from sb3_gail_ext.algorithms.race import Race
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.buffers.replay import RelabelledReplayBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, are_whole
 from sb3_gail_ext.policies.averaging import another_policy
-from sb3_gail_ext.rewards.distance import NOISE, DistanceTo
+from sb3_gail_ext.rewards.distance import DistanceTo
 
 
 class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
@@ -28,15 +26,15 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
 
     An off-policy actor that is at the expert now may be far from it a thousand updates later, and
     without a reward nobody sees it. So a frozen copy of it, the challenger, plays whole episodes
-    without noise between those that explore, and `imitation_distance` judges them: a race as in
-    SMAC's intensification (Hutter, Hoos & Leyton-Brown 2011, Procedure 2). One that is plainly
-    worse is dropped from half of its trial on; one that is no worse, for all that can be told,
-    becomes the incumbent: the later learned more. Every step is learned from, a trial's as well.
+    without noise between those that explore, and what is played is judged by its distance to the
+    demonstrations (`imitation_distance`; who wins: `Race`). The clone is the first incumbent. Every
+    step is learned from, a trial's as well.
 
     Put it before an actor that is averaged: `class DAC(KeepsIncumbent, ClonedActor, ...)`. It needs
     whole demonstrations of arrays: with Transitions, subsampled ones or images there are no trials.
 
-    :param trial_episodes: of a challenger; 0: no trials, and the averaged actor answers.
+    :param trial_episodes: which a challenger has to play at least to win; 0: no trials, and the
+        averaged actor answers.
     :param trial_share: of the environment steps, those spent on trials, 0 to 1. Episodes are never
         cut, so it is kept on the whole only.
     :param kwargs: the arguments of the algorithm behind it.
@@ -54,18 +52,15 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         env: GymEnv | str | None,
         demonstrations: Demonstrations | None = None,
         *,
-        trial_episodes: int = 10,
+        trial_episodes: int = 5,
         trial_share: float = 0.5,
         **kwargs: Any,
     ) -> None:
         check_ranges(trial_episodes=(trial_episodes, 0, math.inf), trial_share=(trial_share, 0, 1))
         self.trial_episodes = trial_episodes
         self.trial_share = trial_share
-        self.best_distance = math.inf  # of any challenger that played all its episodes
-        self._judged_by = 0  # a checksum of the demonstrations that distance is to
         self._has_incumbent = False
-        self._distance_to: DistanceTo | None = None
-        self._trial: list[Trajectory] = []
+        self._race: Race | None = None
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # SB3 passes None when it loads a model
@@ -75,18 +70,9 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
 
     def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
         super()._attach(expert, given)
-        image = isinstance(self.observation_space, spaces.Box) and is_image_space(
-            self.observation_space
-        )
-        judges = not isinstance(given, Transitions) and are_whole(given) and not image
-        self._distance_to = DistanceTo(given) if judges else None  # type: ignore[arg-type]
-        checksum = zlib.crc32(expert.obs.tobytes() + expert.acts.tobytes())
-        if checksum != self._judged_by:  # what was near to others says nothing
-            self._judged_by, self.best_distance = checksum, math.inf
-
-    @property
-    def _tries(self) -> bool:
-        return self._distance_to is not None and self.trial_episodes > 0 and self.trial_share > 0
+        self._race = None  # what was near to others says nothing
+        if self.trial_episodes and self.trial_share and _can_be_compared(given, expert):
+            self._race = Race(DistanceTo(given), self.trial_episodes)  # type: ignore[arg-type]
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """As in SB3, with the incumbent's actor."""
@@ -95,11 +81,13 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         return super().predict(*args, **kwargs)
 
     def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The challenger's, without noise, where a trial is played."""
+        """Without noise where an episode is played in the race."""
         if not self._in_trial.any():
             sampled: tuple[np.ndarray, np.ndarray] = super()._sample_action(*args, **kwargs)
             return sampled
-        actions, _ = self.challenger.predict(self._last_obs, deterministic=True)
+        assert self._race is not None  # whose episode it is
+        player = self.incumbent if self._race.incumbent_plays else self.challenger
+        actions, _ = player.predict(self._last_obs, deterministic=True)
         scaled = self.policy.scale_action(actions)
         if not self._in_trial.all():
             explored, stored = super()._sample_action(*args, **kwargs)
@@ -116,9 +104,9 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        """As in SB3; then what has ended is judged, and what begins is a trial or explores."""
+        """As in SB3; then what has ended counts in the race, and what begins does or explores."""
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
-        if not self._tries:
+        if self._race is None:
             return
         self._episode_steps += 1
         self._n_steps += self.n_envs
@@ -126,39 +114,29 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         for env in np.flatnonzero(dones):
             length, self._episode_steps[env] = self._episode_steps[env], 0
             if self._in_trial[env] and length <= replay_buffer.buffer_size:
-                self._trial.append(replay_buffer.latest_episode(env, length))
-        if dones[self._in_trial].any():
-            self._judge()
-        if dones.any():
-            self._in_trial[dones] = self._is_time_for_a_trial()
+                self._count(self._race, replay_buffer.latest_episode(env, length))
+            self._in_trial[env] = self._is_time_for_a_trial()
+
+    def _count(self, race: Race, episode: Trajectory) -> None:
+        outcome = race.add(episode)
+        if outcome is None:
+            return
+        if outcome == "won":
+            self.incumbent.load_state_dict(self.challenger.state_dict())
+        self.logger.record("trials/imitation_distance", race.mark)
+        self.logger.record_mean("trials/won", float(outcome == "won"))
+        self._next_trial()
+
+    def _next_trial(self) -> None:
+        """The challenger is the actor as it is now; episodes half played count for nobody."""
+        self.challenger.load_state_dict(self.averaged_policy.state_dict())
+        if self._race is not None:
+            self._race.withdraw()
+        self._in_trial[:] = False
 
     def _is_time_for_a_trial(self) -> bool:
-        begun = self._tries and self.num_timesteps >= self._random_steps
+        begun = self._race is not None and self.num_timesteps >= self._random_steps
         return begun and self._n_trial_steps <= self.trial_share * self._n_steps
-
-    def _judge(self) -> None:
-        """The trial as far as it is played."""
-        assert self._distance_to is not None  # `_tries`
-        n = len(self._trial)
-        if n < max(self.trial_episodes // 2, 1):
-            return
-        distance = self._distance_to(self._trial)
-        if n < self.trial_episodes:
-            if distance > 2 * max(self.best_distance, NOISE):
-                self._next_challenger()
-            return
-        if distance <= self.best_distance + NOISE:
-            self.incumbent.load_state_dict(self.challenger.state_dict())
-        self.best_distance = min(distance, self.best_distance)
-        self.logger.record("trials/imitation_distance", distance)
-        self.logger.record("trials/best_distance", self.best_distance)
-        self._next_challenger()
-
-    def _next_challenger(self) -> None:
-        """The actor as it is now; episodes that others are still playing count for nobody."""
-        self.challenger.load_state_dict(self.averaged_policy.state_dict())
-        self._trial = []
-        self._in_trial[:] = False
 
     # How SB3 is extended.
 
@@ -174,8 +152,8 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         self._n_steps = self._n_trial_steps = 0
         self._episode_steps = np.zeros(self.n_envs, int)
         self._in_trial = np.zeros(self.n_envs, bool)
-        self._next_challenger()
-        if self._tries and not self._has_incumbent:
+        self._next_trial()
+        if self._race is not None and not self._has_incumbent:
             self.incumbent.load_state_dict(self.averaged_policy.state_dict())
             self._has_incumbent = True
         if self._last_obs is not going_on:  # only whole episodes count
@@ -183,10 +161,18 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         return prepared
 
     def _excluded_save_params(self) -> list[str]:
-        mine = ["incumbent", "challenger", "_trial", "_distance_to"]
-        return [*super()._excluded_save_params(), *mine]
+        return [*super()._excluded_save_params(), "incumbent", "challenger", "_race"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()
         # Without it the averaged actor answers, from the file as well (policies/loading.py).
         return [*modules, *(["incumbent"] if self._has_incumbent else [])], variables
+
+
+def _can_be_compared(given: Sequence[Trajectory] | Transitions, expert: TransitionBatch) -> bool:
+    """Whole episodes, and of no images, which deviations of single pixels do not describe."""
+    return (
+        not isinstance(given, Transitions)
+        and are_whole(given)
+        and np.issubdtype(expert.obs.dtype, np.floating)
+    )
