@@ -1,5 +1,6 @@
 """The benchmark harness: what it reads off curves and clocks, its tables, and one real run."""
 
+import inspect
 import json
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from sb3_gail_ext import DemonstrationError, load_demonstrations, save_demonstrations
+from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
 from sb3_gail_ext.bench.learning import time_to_levels
 from sb3_gail_ext.bench.methods import METHODS
 from sb3_gail_ext.bench.stopwatch import Stopwatch
@@ -293,6 +295,17 @@ def cells_of(*arguments: str) -> list[Cell]:
         ["bench", *arguments, "--env", "HopperMuJoCoEnv-v0", "--demos", HOPPER]
     )
     return bench_command.build_cells(parsed)
+
+
+def test_plain_sac_is_timed_with_dacs_settings() -> None:
+    cells = cells_of("throughput", "--methods", "sac", "dac")
+    sac, dac = (c.settings for c in cells if c.seed == 0)
+    assert {**dac, **sac} == dac
+    assert {"batch_size", "train_freq", "gradient_steps"} <= set(sac)
+    parameters = inspect.signature(AdversarialOffPolicy.__init__).parameters
+    for name in {"batch_size", "train_freq", "gradient_steps"}:
+        assert sac[name] == parameters[name].default
+    assert all(c.settings == {} for c in cells_of("learning", "--methods", "sac", "dac"))
 
 
 def test_methods_of_one_seed_stand_side_by_side() -> None:

@@ -27,6 +27,8 @@ _Row = tuple[str, str, dict[str, Any]]
 _WARM_UP = 4_096  # steps before the clock of `throughput` starts
 # `sb3_gail_ext.bench.methods.METHODS`, not imported for the sake of a quick --help.
 _IMITATORS = ("gail", "dac", "imitation")  # of demonstrations as many as wished
+# Those of DAC's defaults that plain SAC has as well.
+SAC_SETTINGS = {"batch_size": 128, "train_freq": 4, "gradient_steps": 1, "learning_starts": 100}
 METHODS = ("gail", "dac", "imitation", "ppo", "sac", "bc", "imitation_bc")
 
 
@@ -154,7 +156,7 @@ def _methods(arguments: argparse.Namespace) -> list[_Row]:
         "throughput": ("ppo", "gail", "imitation"),
     }
     chosen = arguments.methods or usual[arguments.kind]
-    settings = {"gail": _ours(arguments), "dac": _dac(arguments)}
+    settings = {"gail": _ours(arguments), **_off_policy(arguments)}
     return [(name, name, settings.get(name, {})) for name in chosen]
 
 
@@ -179,11 +181,13 @@ def _ours(arguments: argparse.Namespace) -> dict[str, Any]:
     return {**PPO_SETTINGS, "warm_start_updates": 1, "critic_warm_up_rollouts": 0}
 
 
-def _dac(arguments: argparse.Namespace) -> dict[str, Any]:
-    """dac's settings: its defaults; for throughput, as gail's, without a start of its own."""
+def _off_policy(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The settings of dac and sac: their defaults; for throughput, dac's on both sides."""
     if arguments.kind == "learning":
         return {}
-    return {"warm_start_updates": 1, "critic_warm_up_updates": 0, "learning_starts": 100}
+    # As gail's, without a start of its own.
+    start = {"warm_start_updates": 1, "critic_warm_up_updates": 0}
+    return {"dac": {**SAC_SETTINGS, **start}, "sac": SAC_SETTINGS}
 
 
 def _preset_settings(arguments: argparse.Namespace) -> dict[str, Any]:
