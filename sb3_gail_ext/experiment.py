@@ -13,7 +13,7 @@ from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import CSVOutputFormat, Logger
 
-from sb3_gail_ext.algorithms.gail import GAIL
+from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions, sha256
 from sb3_gail_ext.demonstrations.checks import check_fits_spaces
@@ -24,7 +24,7 @@ from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate, summariz
 from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
 from sb3_gail_ext.presets.errors import PresetError
-from sb3_gail_ext.presets.preset import Preset
+from sb3_gail_ext.presets.preset import ALGORITHMS, Preset
 from sb3_gail_ext.presets.resolved import resolve, write_preset
 
 _N_TESTS = 20
@@ -48,16 +48,16 @@ class TrainingRun:
 
 
 def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Train GAIL, evaluate it, film it, and write everything into `run.folder`.
+    """Train GAIL or DAC, evaluate it, film it, and write everything into `run.folder`.
 
-    Writes `model.zip` (everything), `policy.zip` (for SB3's own `PPO.load`), `metrics.csv`,
-    `curves.png`, `config.yml` (every hyperparameter, in a preset's layout), `config.json` (what the
-    run was made from), `summary.json` and `videos/*.mp4`.
+    Writes `model.zip` (everything), `metrics.csv`, `curves.png`, `config.yml` (every setting, in
+    a preset's layout), `config.json` (what the run was made from), `summary.json`,
+    `videos/*.mp4` and, of GAIL, `policy.zip` (for SB3's own `PPO.load`).
 
     :param say: receives lines for people.
     :returns: the content of `summary.json`.
     :raises DemonstrationError: before anything is written, if the demonstrations do not fit.
-    :raises PresetError: likewise, if GAIL refuses the settings.
+    :raises PresetError: likewise, if the algorithm refuses the settings.
     """
     demonstrations = load_demonstrations(
         run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
@@ -65,7 +65,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     whole_episodes = load_demonstrations(run.demonstrations)
     expert = expert_returns(run.demonstrations, run.env_id, run.n_evaluation_episodes)
     expert_mean = float(expert.returns.mean())
-    model = make_model(run, demonstrations)
+    model, name = make_model(run, demonstrations), run.preset.algorithm.upper()
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
     write_preset(run.folder / "config.yml", resolve(run.preset, model), run.env_id)
@@ -76,7 +76,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         run.folder / "curves.png",
         every=max(run.preset.n_timesteps // _N_TESTS, _MIN_STEPS_BETWEEN_TESTS),
         expert_return=expert_mean,
-        title=f"GAIL on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
+        title=f"{name} on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
     )
     model.set_logger(_metrics_logger(run.folder / "metrics.csv"))
     say(
@@ -87,7 +87,8 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     model.learn(run.preset.n_timesteps, callback=figure, progress_bar=run.progress_bar)
     seconds = time.monotonic() - started
     model.save(run.folder / "model.zip")
-    model.export_policy(run.folder / "policy.zip")
+    if isinstance(model, AdversarialOnPolicy):
+        model.export_policy(run.folder / "policy.zip")
     say(f"evaluating {run.n_evaluation_episodes} episodes")
     agent_returns = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
     summary = {
@@ -105,11 +106,11 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     return summary
 
 
-def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> GAIL:
-    """GAIL with the run's preset, on seeded environments.
+def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> Any:
+    """The algorithm of the run's preset, on seeded environments.
 
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises PresetError: if GAIL refuses the settings: their types fit, but not what they say.
+    :raises PresetError: if it refuses the settings: their types fit, but not what they say.
     """
     venv = make_vec_env(run.env_id, n_envs=run.preset.n_envs, seed=run.seed)
     check_fits_spaces(
@@ -119,7 +120,7 @@ def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> GAI
         str(run.demonstrations),
     )
     try:
-        return GAIL(
+        return ALGORITHMS[run.preset.algorithm](
             run.preset.policy,
             venv,
             demonstrations,
@@ -130,8 +131,9 @@ def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> GAI
     except DemonstrationError:
         raise
     except (AssertionError, TypeError, ValueError) as error:  # SB3's ways, and ours
+        name = run.preset.algorithm.upper()
         raise PresetError(
-            f"preset {run.preset.label}: GAIL refuses the settings: {error}"
+            f"preset {run.preset.label}: {name} refuses the settings: {error}"
         ) from error
 
 
@@ -143,6 +145,7 @@ def _origins(run: TrainingRun) -> dict[str, Any]:
     """What the run was made from, besides its hyperparameters."""
     return {
         **{f.name: getattr(run, f.name) for f in fields(run)},
+        "algorithm": run.preset.algorithm,
         "preset": run.preset.label,
         "demonstrations_sha256": sha256(run.demonstrations),
         "versions": package_versions(),

@@ -11,10 +11,17 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-from sb3_gail_ext import GAIL, LinearSchedule
+from sb3_gail_ext import DAC, GAIL, LinearSchedule
 from sb3_gail_ext.presets.errors import PresetError
-from sb3_gail_ext.presets.loading import SHIPPED, load_preset, read_sections, read_settings
-from sb3_gail_ext.presets.preset import Preset, as_settings, gail_arguments, override
+from sb3_gail_ext.presets.loading import load_preset, read_sections, read_settings, shipped
+from sb3_gail_ext.presets.preset import (
+    ALGORITHMS,
+    BASES,
+    Preset,
+    algorithm_arguments,
+    as_settings,
+    override,
+)
 from sb3_gail_ext.presets.resolved import resolve, write_preset
 from sb3_gail_ext.presets.signatures import arguments_of
 from sb3_gail_ext.presets.values import as_data, fit, in_words
@@ -38,10 +45,15 @@ def gail(preset: Preset) -> GAIL:
     return GAIL(preset.policy, venv, device="cpu", **preset.algorithm_kwargs)
 
 
+def dac(preset: Preset) -> DAC:
+    venv = make_vec_env(PENDULUM, n_envs=preset.n_envs)
+    return DAC(preset.policy, venv, device="cpu", **preset.algorithm_kwargs)
+
+
 # --- The shipped file --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", read_sections(SHIPPED))
+@pytest.mark.parametrize("name", read_sections(shipped("gail")))
 def test_every_shipped_preset_makes_a_gail(name: str) -> None:
     assert name == "default" or gym.spec(name).id == name
     preset = load_preset(name, "any")
@@ -49,6 +61,15 @@ def test_every_shipped_preset_makes_a_gail(name: str) -> None:
     model = gail(small)
     assert model.rollout_buffer.observations.shape == (8, 2, 3)
     assert model.gamma == preset.algorithm_kwargs.get("gamma", 0.99)
+
+
+@pytest.mark.parametrize("name", read_sections(shipped("dac")))
+def test_every_shipped_preset_makes_a_dac(name: str) -> None:
+    assert name == "default" or gym.spec(name).id == name
+    preset = load_preset(name, "any", "dac")
+    assert preset.n_envs == 1
+    model = dac(override(preset, {"buffer_size": 100}, "test"))
+    assert model.gamma == preset.algorithm_kwargs.get("gamma", 0.95)
 
 
 def test_an_environment_has_its_own_preset_or_the_default() -> None:
@@ -260,7 +281,7 @@ def test_arguments_are_those_of_the_first_class_that_names_them() -> None:
 
 
 def test_every_argument_of_gail_that_is_data_may_be_set() -> None:
-    arguments = gail_arguments()
+    arguments = algorithm_arguments("gail")
     assert arguments["reward_form"].annotation is str  # AdversarialOnPolicy's
     assert arguments["batch_size"] == (int, 64)  # PPO's
     of_gail = inspect.signature(GAIL).parameters["gae_lambda"].default
@@ -269,10 +290,23 @@ def test_every_argument_of_gail_that_is_data_may_be_set() -> None:
     gail(Preset(algorithm_kwargs={name: a.default for name, a in arguments.items()}))
 
 
-@pytest.mark.parametrize("name", gail_arguments())
-def test_every_default_of_gail_can_be_written(name: str) -> None:
+def test_every_argument_of_dac_that_is_data_may_be_set() -> None:
+    arguments = algorithm_arguments("dac")
+    assert {"trial_share", "rehearsal_weight", "terminal_states", "gamma", "tau"} <= set(arguments)
+    assert arguments["gamma"].default == 0.95  # DAC's, not SAC's
+    assert not {"replay_buffer_class", "replay_buffer_kwargs"} & set(arguments)
+    with pytest.raises(PresetError, match="unknown key 'n_epochs'"):
+        override(BASES["dac"], {"n_epochs": 3}, "here")
+    with pytest.raises(PresetError, match="unknown key 'trial_share'"):
+        override(BASES["gail"], {"trial_share": 0.3}, "here")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name"), [(a, name) for a in ALGORITHMS for name in algorithm_arguments(a)]
+)
+def test_every_default_can_be_written(algorithm: str, name: str) -> None:
     """A new argument that this refuses would be missing in every run's config.yml."""
-    annotation, default = gail_arguments()[name]
+    annotation, default = algorithm_arguments(algorithm)[name]
     assert fit(as_data(default), annotation) == default
 
 
@@ -313,7 +347,7 @@ def test_the_written_settings_are_all_of_them_and_read_back_equal(tmp_path: Path
     read = load_preset(path, PENDULUM)
     assert read == resolved
     assert {**resolved.algorithm_kwargs, **preset.algorithm_kwargs} == resolved.algorithm_kwargs
-    assert resolved.algorithm_kwargs.keys() == gail_arguments().keys()
+    assert resolved.algorithm_kwargs.keys() == algorithm_arguments("gail").keys()
     written = read_sections(path)["Pendulum-v1"]
     assert written["n_timesteps"] == 77
     assert written["n_envs"] == 4
@@ -324,6 +358,18 @@ def test_the_written_settings_are_all_of_them_and_read_back_equal(tmp_path: Path
     assert written["vf_coef"] == 0.5  # PPO's default
     assert "only Python" not in path.read_text()
     assert [p.name for p in tmp_path.iterdir()] == ["config.yml"]
+
+
+def test_dacs_settings_read_back_equal(tmp_path: Path) -> None:
+    preset = override(BASES["dac"], {"gamma": 0.5, "buffer_size": 50, "n_timesteps": 9}, "here")
+    resolved = resolve(preset, dac(preset))
+    path = tmp_path / "config.yml"
+    write_preset(path, resolved, PENDULUM)
+    assert load_preset(path, PENDULUM, "dac") == resolved
+    assert "--algo dac" in path.read_text()
+    assert read_sections(path)[PENDULUM]["train_freq"] == 4
+    assert read_sections(path)[PENDULUM]["ent_coef"] == 0.003  # which DAC worked out
+    assert "only Python" not in path.read_text()
 
 
 def test_gail_s_own_schedule_is_written_in_words(tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     Put it before an algorithm with demonstrations: `class DAC(ClonedActor, AdversarialOffPolicy,
     SAC)`. The actor is a PyTorch module, as SB3's and sb3-contrib's are.
 
-    A critic that knows little takes a clone apart within a few thousand updates. Five things hold
-    against it: the critics learn alone at first, the actor more slowly than they, its noise is
-    held, its loss has the demonstrations' squared error in it (as TD3+BC's, Fujimoto & Gu 2021,
-    https://arxiv.org/abs/2106.06860, eq. 3), and what answers is an average of actors. What each
-    did, on one seed: docs/off_policy.md.
+    A critic that knows little takes a clone apart within a few thousand updates. Against it the
+    critics learn alone at first, the actor more slowly than they, and its loss has the
+    demonstrations' squared error in it (as TD3+BC's, Fujimoto & Gu 2021,
+    https://arxiv.org/abs/2106.06860, eq. 3). Its noise is held where the critics learn what other
+    actions are worth. What each did: docs/off_policy.md.
 
     :param normalize_policy_inputs: an `"MlpPolicy"` that has no features extractor of the user's
         and no VecNormalize before it sees observations scaled by the demonstrations.

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 _EPILOG = """examples:
   sb3-gail train --env HopperMuJoCoEnv-v0 --demos my_expert.npz
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --limit 4 --steps 400000 --seed 1
+  sb3-gail train --algo dac --env Hopper-v4 --demos my_expert.npz
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --set learning_rate=lin_3e-4 --set gamma=0.98
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --set 'policy_kwargs={log_std_init: -1.0}'
   sb3-gail train --env Ant-v4 --demos my_expert.npz --preset HalfCheetah-v4
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --preset my_presets.yml
 
-my_presets.yml, with any argument of sb3_gail_ext.GAIL that is data (an environment that has no
-section takes `default`; lin_3e-4 falls linearly from 3e-4):
+my_presets.yml, with any argument of sb3_gail_ext.GAIL (or DAC) that is data (an environment that
+has no section takes `default`; lin_3e-4 falls linearly from 3e-4):
   default:
     n_timesteps: 600000
   Hopper-v4:
@@ -30,19 +31,29 @@ section takes `default`; lin_3e-4 falls linearly from 3e-4):
     learning_rate: lin_3e-4
     policy_kwargs: {log_std_init: -1.0, net_arch: [64, 64]}
 
-writes into --out: model.zip, policy.zip (opens with PPO.load), metrics.csv, curves.png,
-videos/, config.yml (every setting; repeat the run with --preset config.yml), config.json and
+writes into --out: model.zip, metrics.csv, curves.png, videos/, of gail policy.zip (opens with
+PPO.load), config.yml (every setting; repeat the run with --preset config.yml), config.json and
 summary.json
 """
+
+
+# `sb3_gail_ext.presets.preset.ALGORITHMS`, not imported for the sake of a quick --help.
+ALGORITHMS = ("gail", "dac")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "train",
-        help="imitate demonstrations with GAIL",
-        description="Train GAIL on a file of demonstrations, evaluate and film the result.",
+        help="imitate demonstrations with GAIL or DAC",
+        description="Train on a file of demonstrations, evaluate and film the result.",
         epilog=_EPILOG,
         formatter_class=common.HelpFormatter,
+    )
+    parser.add_argument(
+        "--algo",
+        choices=ALGORITHMS,
+        default="gail",
+        help="gail: on-policy, fast by the clock; dac: off-policy, few environment steps",
     )
     common.add_env(parser)
     parser.add_argument("--demos", required=True, type=Path, help="file of demonstrations")
@@ -65,7 +76,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--n-envs", type=int, help="environments side by side; default the preset's"
     )
     parser.add_argument("--eval-episodes", type=int, default=100, help="episodes to evaluate")
-    parser.add_argument("--out", type=Path, help="folder; default runs/gail_<env id>_<seed>")
+    parser.add_argument("--out", type=Path, help="folder; default runs/<algo>_<env id>_<seed>")
     common.add_seed(parser)
     parser.add_argument("--no-videos", action="store_true", help="do not film")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
@@ -92,7 +103,7 @@ def _train(arguments: argparse.Namespace) -> None:
     common.check_env_id(arguments.env)
     common.check_imitable(arguments.env)
     preset = _preset(arguments)
-    folder = arguments.out or Path("runs") / f"gail_{arguments.env}_{arguments.seed}"
+    folder = arguments.out or Path("runs") / f"{arguments.algo}_{arguments.env}_{arguments.seed}"
     common.check_folder(folder)
     common.one_thread()
     common.warn_in_one_line()
@@ -122,11 +133,12 @@ def _preset(arguments: argparse.Namespace) -> Preset:
     from sb3_gail_ext.presets.loading import load_preset, read_settings
     from sb3_gail_ext.presets.preset import override
 
-    preset = load_preset(arguments.preset, arguments.env)
+    preset = load_preset(arguments.preset, arguments.env, arguments.algo)
     if arguments.set:
         label = f"{preset.label} with {', '.join(arguments.set)}"
         preset = replace(
-            override(preset, read_settings(arguments.set, "--set"), "--set"), label=label
+            override(preset, read_settings(arguments.set, "--set", arguments.algo), "--set"),
+            label=label,
         )
     options = {"n_timesteps": arguments.steps, "n_envs": arguments.n_envs}
     given = {key: value for key, value in options.items() if value is not None}
