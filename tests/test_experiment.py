@@ -17,6 +17,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_gail_ext import (
+    DAC,
     GAIL,
     ChapterFigureCallback,
     DemonstrationError,
@@ -44,7 +45,7 @@ from sb3_gail_ext.experts.making import make_expert, record_full_episodes
 from sb3_gail_ext.experts.training import best_checkpoint, train_expert
 from sb3_gail_ext.presets.errors import PresetError
 from sb3_gail_ext.presets.loading import load_preset
-from sb3_gail_ext.presets.preset import Preset
+from sb3_gail_ext.presets.preset import BASES, Preset, override
 
 HOPPER = "HopperMuJoCoEnv-v0"
 Factory = Callable[..., TrajectoryWithRew]
@@ -458,6 +459,27 @@ def test_a_run_is_reproducible_and_its_files_agree(hopper_file: Path, tmp_path: 
     assert config["demonstrations_sha256"] == sha256(hopper_file)
     assert config["seed"] == 0
     assert config["preset"] == "none"
+
+
+@pytest.mark.usefixtures("few_tests")
+def test_a_run_of_dac_is_repeated_by_its_config(hopper_file: Path, tmp_path: Path) -> None:
+    small = {"buffer_size": 500, "warm_start_updates": 10, "critic_warm_up_updates": 5}
+    preset = override(BASES["dac"], {"n_timesteps": 240, "learning_starts": 20, **small}, "here")
+    summaries = [
+        run_training(tiny_run(hopper_file, tmp_path / "one", preset=preset), lambda _: None)
+    ]
+    again = load_preset(tmp_path / "one" / "config.yml", HOPPER, "dac")
+    summaries.append(
+        run_training(tiny_run(hopper_file, tmp_path / "two", preset=again), lambda _: None)
+    )
+    for summary in summaries:
+        del summary["seconds"]
+    assert summaries[0] == summaries[1]
+    model = DAC.load(tmp_path / "one" / "model.zip", device="cpu")
+    assert evaluate(model, HOPPER, 2).mean() == pytest.approx(summaries[0]["return_mean"])
+    assert not (tmp_path / "one" / "policy.zip").exists()
+    config = json.loads((tmp_path / "one" / "config.json").read_text())
+    assert config["algorithm"] == "dac"
 
 
 def test_settings_that_gail_refuses_are_one_error_before_anything_is_written(
