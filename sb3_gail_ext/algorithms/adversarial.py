@@ -8,8 +8,7 @@ from typing import Any
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
-from sb3_gail_ext.algorithms.incumbent import KeepsIncumbent
+from sb3_gail_ext.algorithms.incumbent import ChallengedActor
 from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 
@@ -44,7 +43,7 @@ def _mixins(generator: type) -> tuple[type, ...]:
     if any(base.__module__.split(".")[0] == "sbx" for base in generator.__mro__):
         return (AdversarialOffPolicy,)
     _check_has_actor(generator)
-    return (KeepsIncumbent, ClonedActor, AdversarialOffPolicy)
+    return (ChallengedActor, AdversarialOffPolicy)
 
 
 def _check_has_actor(generator: Any) -> None:

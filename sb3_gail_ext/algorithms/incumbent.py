@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from imitation.data.types import Trajectory, Transitions
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 
-from sb3_gail_ext.algorithms.demonstrated import Demonstrated, Demonstrations
+from sb3_gail_ext.algorithms.cloned_actor import ClonedActor
+from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.algorithms.race import Race
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.buffers.replay import RelabelledReplayBuffer
@@ -21,30 +21,27 @@ from sb3_gail_ext.policies.averaging import another_policy
 from sb3_gail_ext.rewards.distance import DistanceTo
 
 
-class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
-    """Mixin: `predict` answers with an incumbent, which the learning actor challenges.
+class ChallengedActor(ClonedActor):
+    """Mixin: a ClonedActor of which `predict` asks an incumbent, which the learner challenges.
 
     An off-policy actor that is at the expert now may be far from it a thousand updates later, and
-    without a reward nobody sees it. So a frozen copy of it, the challenger, plays whole episodes
-    without noise between those that explore, and what is played is judged by its distance to the
-    demonstrations (`imitation_distance`; who wins: `Race`). The clone is the first incumbent. Every
-    step is learned from, a trial's as well.
+    without a reward nobody sees it. So a frozen copy of its average, the challenger, plays whole
+    episodes without noise between those that explore, and what is played is judged by its distance
+    to the demonstrations (`imitation_distance`; who wins: `Race`). The clone is the first
+    incumbent. Every step is learned from, a trial's as well.
 
-    Put it before an actor that is averaged: `class DAC(KeepsIncumbent, ClonedActor, ...)`. It needs
-    whole demonstrations of arrays: with Transitions, subsampled ones or images there are no trials.
+    Only whole demonstrations of floats can be compared with. With Transitions, subsampled ones or
+    images there are no trials, and the average answers. Under a VecNormalize that is in training
+    the inputs of an incumbent go on moving, so that it is frozen in part only.
 
-    :param trial_episodes: which a challenger has to play at least to win; 0: no trials, and the
-        averaged actor answers.
-    :param trial_share: of the environment steps, those spent on trials, 0 to 1. Episodes are never
-        cut, so it is kept on the whole only.
-    :param kwargs: the arguments of the algorithm behind it.
+    :param trial_episodes: which a challenger has to play at least to win; 0: no trials.
+    :param trial_share: of the environment steps, those spent on trials, 0 to 1. An episode is
+        played to its end, or for as long as the longest demonstration, so that this is kept on the
+        whole only.
+    :param kwargs: the arguments of `ClonedActor` and the algorithm behind it.
     """
 
-    policy: Any  # with an `actor`
     replay_buffer: RelabelledReplayBuffer
-    averaged_policy: Any  # of the class behind, like the next two
-    _exploring: bool
-    _random_steps: int
 
     def __init__(
         self,
@@ -59,32 +56,40 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         check_ranges(trial_episodes=(trial_episodes, 0, math.inf), trial_share=(trial_share, 0, 1))
         self.trial_episodes = trial_episodes
         self.trial_share = trial_share
-        self._has_incumbent = False
         self._race: Race | None = None
-        super().__init__(
-            policy,
-            env,  # type: ignore[arg-type]  # SB3 passes None when it loads a model
-            demonstrations,  # type: ignore[arg-type]  # the next class takes them
-            **kwargs,
-        )
+        self._horizon = 0  # steps of an episode that count
+        self._n_steps = self._n_trial_steps = 0  # since this race began
+        self._in_trial = np.zeros(0, bool)  # (n_envs,), like the next
+        self._episode_steps = np.zeros(0, int)
+        super().__init__(policy, env, demonstrations, **kwargs)
 
     def _attach(self, expert: TransitionBatch, given: Sequence[Trajectory] | Transitions) -> None:
         super()._attach(expert, given)
         self._race = None  # what was near to others says nothing
+        self._n_steps = self._n_trial_steps = 0
+        self._in_trial[:] = False
         if self.trial_episodes and self.trial_share and _can_be_compared(given, expert):
-            self._race = Race(DistanceTo(given), self.trial_episodes)  # type: ignore[arg-type]
+            distance_to = DistanceTo(given)  # type: ignore[arg-type]  # no Transitions
+            self._horizon = distance_to.horizon
+            if self._horizon <= self.buffer_size // self.n_envs:  # or no episode is whole in it
+                self._race = Race(distance_to, self.trial_episodes)
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """As behind; without trials the average is the incumbent."""
+        super().train(gradient_steps, batch_size)
+        if self._race is None:
+            self.incumbent.load_state_dict(self.averaged_policy.state_dict())
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As in SB3, with the incumbent's actor."""
-        if self._has_incumbent and not self._exploring:
+        """As in SB3, with the incumbent once there is one."""
+        if self._started and not self._exploring:
             return self.incumbent.predict(*args, **kwargs)
         return super().predict(*args, **kwargs)
 
     def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
         """Without noise where an episode is played in the race."""
         if not self._in_trial.any():
-            sampled: tuple[np.ndarray, np.ndarray] = super()._sample_action(*args, **kwargs)
-            return sampled
+            return super()._sample_action(*args, **kwargs)
         assert self._race is not None  # whose episode it is
         player = self.incumbent if self._race.incumbent_plays else self.challenger
         actions, _ = player.predict(self._last_obs, deterministic=True)
@@ -106,37 +111,37 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
     ) -> None:
         """As in SB3; then what has ended counts in the race, and what begins does or explores."""
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
-        if self._race is None:
-            return
         self._episode_steps += 1
         self._n_steps += self.n_envs
         self._n_trial_steps += int(self._in_trial.sum())
+        over = dones | (self._episode_steps >= self._horizon)
+        for env in np.flatnonzero(over & self._in_trial):
+            if self._in_trial[env]:  # still: another's may have decided
+                self._in_trial[env] = False
+                self._count(replay_buffer.latest_episode(env, self._episode_steps[env]))
+        self._episode_steps[dones] = 0
         for env in np.flatnonzero(dones):
-            length, self._episode_steps[env] = self._episode_steps[env], 0
-            if self._in_trial[env] and length <= replay_buffer.buffer_size:
-                self._count(self._race, replay_buffer.latest_episode(env, length))
             self._in_trial[env] = self._is_time_for_a_trial()
 
-    def _count(self, race: Race, episode: Trajectory) -> None:
-        outcome = race.add(episode)
+    def _count(self, episode: Trajectory) -> None:
+        assert self._race is not None  # it was played in it
+        outcome = self._race.add(episode)
         if outcome is None:
             return
         if outcome == "won":
             self.incumbent.load_state_dict(self.challenger.state_dict())
-        self.logger.record("trials/imitation_distance", race.mark)
-        self.logger.record_mean("trials/won", float(outcome == "won"))
-        self._next_trial()
-
-    def _next_trial(self) -> None:
-        """The challenger is the actor as it is now; episodes half played count for nobody."""
+        if outcome != "defended":
+            self.logger.record_mean("trials/won", float(outcome == "won"))
+        self.logger.record("trials/imitation_distance", self._race.mark)
         self.challenger.load_state_dict(self.averaged_policy.state_dict())
-        if self._race is not None:
-            self._race.withdraw()
-        self._in_trial[:] = False
+        self._in_trial[:] = False  # what is half played was of another challenger, maybe
 
     def _is_time_for_a_trial(self) -> bool:
-        begun = self._race is not None and self.num_timesteps >= self._random_steps
-        return begun and self._n_trial_steps <= self.trial_share * self._n_steps
+        """No more environments at once than episodes are missing: the short ones would win."""
+        if self._race is None or self.num_timesteps < self._random_steps:
+            return False
+        wanted = self._in_trial.sum() < self._race.n_missing
+        return bool(wanted and self._n_trial_steps <= self.trial_share * self._n_steps)
 
     # How SB3 is extended.
 
@@ -144,29 +149,26 @@ class KeepsIncumbent(Demonstrated, OffPolicyAlgorithm):
         super()._setup_model()
         self.incumbent, self.challenger = another_policy(self), another_policy(self)
 
-    def _setup_learn(
-        self, total_timesteps: int, *args: Any, **kwargs: Any
-    ) -> tuple[int, BaseCallback]:
-        going_on = self._last_obs
-        prepared = super()._setup_learn(total_timesteps, *args, **kwargs)
-        self._n_steps = self._n_trial_steps = 0
-        self._episode_steps = np.zeros(self.n_envs, int)
-        self._in_trial = np.zeros(self.n_envs, bool)
-        self._next_trial()
-        if self._race is not None and not self._has_incumbent:
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        going_on, is_first = self._last_obs, not self._started
+        prepared = super()._setup_learn(*args, **kwargs)
+        if is_first:
             self.incumbent.load_state_dict(self.averaged_policy.state_dict())
-            self._has_incumbent = True
-        if self._last_obs is not going_on:  # only whole episodes count
-            self._in_trial[:] = self._is_time_for_a_trial()
+        reset = self._last_obs is not going_on
+        if reset or len(self._in_trial) != self.n_envs:
+            self._episode_steps = np.zeros(self.n_envs, int)
+            self._in_trial = np.zeros(self.n_envs, bool)
+        for env in range(self.n_envs if reset else 0):  # every episode is at its start
+            self._in_trial[env] = self._is_time_for_a_trial()
         return prepared
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "incumbent", "challenger", "_race"]
+        of_this_run = ["challenger", "_race", "_in_trial", "_episode_steps"]
+        return [*super()._excluded_save_params(), "incumbent", *of_this_run]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()
-        # Without it the averaged actor answers, from the file as well (policies/loading.py).
-        return [*modules, *(["incumbent"] if self._has_incumbent else [])], variables
+        return [*modules, "incumbent"], variables
 
 
 def _can_be_compared(given: Sequence[Trajectory] | Transitions, expert: TransitionBatch) -> bool:

@@ -14,22 +14,33 @@ _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab
 
 
 def plot_learning(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Normalized return over seconds of training, evaluations not counted."""
+    """Normalized return over environment steps (above) and seconds of training (below).
+
+    Seconds leave out evaluations and count what comes before the first step.
+    """
     env_ids = list(dict.fromkeys(r["task"]["env_id"] for r in results))
     labels = list(dict.fromkeys(r["label"] for r in results))
-    figure = Figure(figsize=(5.5 * len(env_ids), 4), layout="constrained")
-    axes = figure.subplots(1, len(env_ids), squeeze=False)[0]
-    for axis, env_id in zip(axes, env_ids, strict=True):
-        axis.set(title=env_id, xlabel="seconds of training", ylabel="return / expert's")
-        axis.axhline(0.9, color="grey", linewidth=0.8, linestyle=":")
-        axis.axhline(1.0, color="grey", linewidth=0.8)
-        for result in (r for r in results if r["task"]["env_id"] == env_id):
-            number = labels.index(result["label"])
-            _, seconds, scores = zip(*result["result"]["evaluations"], strict=True)
-            marker = "o" if len(seconds) == 1 else None  # behaviour cloning is one evaluation
-            colour = _COLOURS[number % len(_COLOURS)]
-            axis.plot(seconds, scores, color=colour, marker=marker, alpha=0.8, linewidth=1.2)
-        for number, label in enumerate(labels):
-            axis.plot([], [], color=_COLOURS[number % len(_COLOURS)], label=label)
-        axis.legend(loc="lower right", fontsize=8)
+    colours = {label: _COLOURS[n % len(_COLOURS)] for n, label in enumerate(labels)}
+    figure = Figure(figsize=(5.5 * len(env_ids), 7), layout="constrained")
+    grid = figure.subplots(2, len(env_ids), squeeze=False, sharey="col")
+    for column, env_id in enumerate(env_ids):
+        of_env = [r for r in results if r["task"]["env_id"] == env_id]
+        for row, xlabel in enumerate(("environment steps", "seconds of training")):
+            axis = grid[row, column]
+            axis.set(title=env_id, xlabel=xlabel, ylabel="return / expert's")
+            axis.axhline(0.9, color="grey", linewidth=0.8, linestyle=":")
+            axis.axhline(1.0, color="grey", linewidth=0.8)
+            for result in of_env:
+                _draw_run(axis, result, row, colours[result["label"]])
+            for label, colour in colours.items():
+                axis.plot([], [], color=colour, label=label)
+            axis.legend(loc="lower right", fontsize=8)
     save_figure(figure, path)
+
+
+def _draw_run(axis: Any, result: dict[str, Any], at: int, colour: str) -> None:
+    """:param at: the column of `evaluations` that is the time."""
+    evaluations = result["result"]["evaluations"]
+    times, scores = ([row[i] for row in evaluations] for i in (at, 2))
+    marker = "o" if len(times) == 1 else None  # behaviour cloning is one evaluation
+    axis.plot(times, scores, color=colour, marker=marker, alpha=0.8, linewidth=1.2)

@@ -92,6 +92,8 @@ def _one_step(trajectory: TrajectoryWithRew, step: int) -> TrajectoryWithRew:
 
 def are_whole(demonstrations: Sequence[Trajectory]) -> bool:
     """Are these whole episodes, not the steps that `subsample_trajectories` left of them?"""
+    if all(len(trajectory) == 1 for trajectory in demonstrations):  # as read from a file again
+        return False
     return not any(t.infos is not None and TERMINAL_SHARE in t.infos[0] for t in demonstrations)
 
 

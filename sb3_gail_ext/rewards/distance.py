@@ -14,7 +14,7 @@ from sb3_gail_ext.rewards.absorbing import FAR
 
 _N_POINTS = 2_000  # of either side: four million distances, a third of a second
 _MIN_STD = 1e-2
-NOISE = 0.01  # what two sets of episodes of the same policy differ by, about
+NOISE = 0.01  # what sets of several episodes of the same policy differ by, about
 
 
 def imitation_distance(
@@ -61,7 +61,7 @@ class DistanceTo:
         if horizon is None:
             ends = any(demonstration.terminal for demonstration in demonstrations)
             horizon = max(map(len, demonstrations)) * (2 if ends else 1)
-        self._horizon = horizon
+        self.horizon = horizon
         self._seed = seed
         self._expert = self._draw(demonstrations, np.random.default_rng([seed, 1]))
         self._among_expert = _mean_of_pairs(self._expert)
@@ -75,9 +75,9 @@ class DistanceTo:
         """Steps (n, D + A + 1) of the episodes, all or _N_POINTS; the last column: absorbing."""
         if not episodes:
             raise DemonstrationError("there are no episodes to compare; play at least one")
-        n_all = self._horizon * len(episodes)
+        n_all = self.horizon * len(episodes)
         drawn = rng.choice(n_all, size=min(_N_POINTS, n_all), replace=False)
-        chosen, times = np.divmod(drawn, self._horizon)
+        chosen, times = np.divmod(drawn, self.horizon)
         points = np.zeros((len(drawn), len(self._mean) + 1))
         for number, episode in enumerate(episodes):
             rows = np.flatnonzero(chosen == number)
