@@ -51,6 +51,9 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
     :param expert_share: of each batch that actor and critics learn from, the demonstrations', 0
         to 1.
     :param learning_rate: the critics', and the actor's where nothing else is said.
+    :param gamma: nearer than SAC's: docs/off_policy.md says why, and what it costs.
+    :param train_freq: as in SB3, in steps of all environments at once.
+    :param gradient_steps: as in SB3; as many as there are environments keep the ratio of one.
     :param kwargs: the discriminator's arguments, which are those of `WithDiscriminator`, and the
         SB3 algorithm's own.
     :raises DemonstrationError: if the demonstrations do not fit the environment.

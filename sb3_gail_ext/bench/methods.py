@@ -78,9 +78,11 @@ def sb3_method(model: BaseAlgorithm, **stages: tuple[Any, str]) -> Method:
 
 
 def _sb3_stages(model: Any) -> dict[str, tuple[Any, str]]:
+    # DAC has several policies that act.
+    acts = (model, "_sample_action") if isinstance(model, SAC) else (model.policy, "forward")
     return {
         "environment": (model.env.unwrapped, "step_wait"),  # below what wraps it
-        "policy": (model.policy, "_predict" if isinstance(model, SAC) else "forward"),
+        "policy": acts,
         "generator": (model, "train"),
     }
 

@@ -32,8 +32,8 @@ has no section takes `default`; lin_3e-4 falls linearly from 3e-4):
     policy_kwargs: {log_std_init: -1.0, net_arch: [64, 64]}
 
 writes into --out: model.zip, metrics.csv, curves.png, videos/, of gail policy.zip (opens with
-PPO.load), config.yml (every setting; repeat the run with --preset config.yml), config.json and
-summary.json
+PPO.load), config.yml (every setting; repeat the run with its --algo and --preset config.yml),
+config.json and summary.json
 """
 
 

@@ -75,7 +75,11 @@ def check_setting(key: Any, value: Any, where: str, algorithm: str) -> Any:
         raise PresetError(f"{where}: {key} cannot be set in a preset")
     if key not in known:
         nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-        raise PresetError(f"{where}: unknown key {key!r}; the nearest known one is {nearest!r}")
+        others = [f"--algo {a}" for a in ALGORITHMS if key in algorithm_arguments(a)]
+        raise PresetError(
+            f"{where}: unknown key {key!r}; the nearest known one is {nearest!r}"
+            + (f", and {others[0]} knows it" if others else "")
+        )
     try:
         argument = fit(value, known[key].annotation)
     except (TypeError, RecursionError) as error:  # the latter: a list that holds itself
