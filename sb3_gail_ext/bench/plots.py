@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from sb3_gail_ext.evaluation.plots import save_figure
 
@@ -32,8 +33,10 @@ def plot_learning(results: Sequence[dict[str, Any]], path: Path) -> None:
             axis.axhline(1.0, color="grey", linewidth=0.8)
             for result in of_env:
                 _draw_run(axis, result, row, colours[result["label"]])
-            for label, colour in colours.items():
-                axis.plot([], [], color=colour, label=label)
+            for label in dict.fromkeys(r["label"] for r in of_env):
+                axis.plot([], [], color=colours[label], label=label)
+            axis.set_ylim(0.0, max(axis.get_ylim()[1], 1.05))
+            axis.xaxis.set_major_formatter(EngFormatter())  # 50 k
             axis.legend(loc="lower right", fontsize=8)
     save_figure(figure, path)
 
