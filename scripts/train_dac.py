@@ -10,7 +10,7 @@ demonstrations = sg.load_demonstrations(
 )
 
 model = sg.DAC("MlpPolicy", gym.make(ENV_ID), demonstrations, seed=0, verbose=1)
-model.learn(total_timesteps=30_000, progress_bar=True)
+model.learn(total_timesteps=100_000, progress_bar=True)
 model.save("runs/train_dac/model.zip")
 
 returns = sg.evaluate(model, ENV_ID, n_episodes=100)  # of the actor that imitated best

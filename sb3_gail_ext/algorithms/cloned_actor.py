@@ -53,8 +53,8 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     :param normalize_policy_inputs: an `"MlpPolicy"` that has no features extractor of the user's
         and no VecNormalize before it sees observations scaled by the demonstrations.
     :param warm_start_updates: of behaviour cloning, 256 transitions each, before the first step.
-        The clone acts from then on, with little noise, where SB3 would act at random until
-        `learning_starts`. 0 makes no clone, nor what keeps it.
+        The clone acts from then on, with a deviation of exp(-1.6) before the tanh, where SB3 would
+        act at random until `learning_starts`. 0 makes no clone, nor what keeps it.
     :param rehearsal_weight: in the actor's loss, of the demonstrations' squared error (mean over
         actions scaled to [-1, 1]), beside the critics' values: a number or a function of the
         remaining progress.
@@ -63,8 +63,8 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
     :param ent_coef: of a learner that has one; None: 0.003 after a warm start, whose noise is held,
         else the learner's own. With `"auto"` the noise is the learner's to find.
     :param critic_warm_up_updates: first gradient steps, from which the actor learns nothing.
-    :param policy_averaging: `predict` answers with a running average of the actor's weights, of
-        which each gradient step keeps this share; 0 answers with the latest.
+    :param policy_averaging: `averaged_policy`, which answers or challenges who does, is a running
+        average of the actor's weights: each gradient step keeps this share; 0: the latest.
     :param kwargs: the arguments of the algorithm behind it.
     """
 

@@ -31,7 +31,8 @@ class ChallengedActor(ClonedActor):
     incumbent. Every step is learned from, a trial's as well.
 
     Only whole demonstrations of floats can be compared with. With Transitions, subsampled ones or
-    images there are no trials, and the average answers. Under a VecNormalize that is in training
+    images there are no trials, nor where the replay buffer is shorter than a demonstration, and the
+    average answers. Under a VecNormalize that is in training
     the inputs of an incumbent go on moving, so that it is frozen in part only.
 
     :param trial_episodes: which a challenger has to play at least to win; 0: no trials.
