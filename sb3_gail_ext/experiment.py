@@ -23,6 +23,7 @@ from sb3_gail_ext.demonstrations.sampling import flatten
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate, summarize
 from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
+from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 from sb3_gail_ext.presets.errors import PresetError
 from sb3_gail_ext.presets.preset import ALGORITHMS, Preset
 from sb3_gail_ext.presets.resolved import resolve, write_preset
@@ -102,7 +103,8 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     }
     _write_json(run.folder / "summary.json", summary)
     if run.videos:
-        film_all(run.env_id, run.demonstrations, model, run.folder / "videos", say)
+        policies = {"random": RandomPolicy(run.env_id), "imitator": model}
+        film_all(run.env_id, run.demonstrations, policies, run.folder / "videos", say)
     return summary
 
 

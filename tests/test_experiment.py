@@ -37,6 +37,7 @@ from sb3_gail_ext.demonstrations.cards import (
 from sb3_gail_ext.evaluation import films as films_module
 from sb3_gail_ext.evaluation.evaluate import summarize, verdict
 from sb3_gail_ext.evaluation.films import film_all
+from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
 from sb3_gail_ext.evaluation.video import film_episode
 from sb3_gail_ext.experiment import TrainingRun, run_training
@@ -202,7 +203,9 @@ def test_all_films_start_together_and_outlive_the_recording(
 
     monkeypatch.setattr(films_module, "film_episode", film)
     model = PPO("MlpPolicy", HOPPER, n_steps=8, batch_size=8, device="cpu")
-    film_all(HOPPER, hopper_file, model, tmp_path, lambda _: None)
+    policies = {"random": RandomPolicy(HOPPER), "imitator": model}
+    films = film_all(HOPPER, hopper_file, policies, tmp_path, lambda _: None)
+    assert films.keys() == filmed.keys()
     assert filmed.keys() == {"random", "imitator", "expert"}
     assert {seed for seed, _ in filmed.values()} == {5}
     recorded = load_demonstrations(hopper_file)[0].acts

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +17,7 @@ from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.bench.plots import plot_learning
 from sb3_gail_ext.bench.tables import learning_table, throughput_table
 from sb3_gail_ext.bench.task import Cell
+from sb3_gail_ext.machine import describe_machine
 
 
 class BenchError(RuntimeError):
@@ -70,17 +69,11 @@ def write_report(
 def _how(results: Sequence[dict[str, Any]], command: str) -> str:
     """What a reader needs to judge and to repeat the tables."""
     versions = ", ".join(f"{k} {v}" for k, v in results[0]["versions"].items())
-    n_seeds = len({r["seed"] for r in results})
+    n_seeds, machine = len({r["seed"] for r in results}), describe_machine()
     return (
-        f"Median (smallest to largest) over {n_seeds} seeds, one thread each. {_machine()}. "
+        f"Median (smallest to largest) over {n_seeds} seeds, one thread each. {machine}. "
         f"{versions}.\n\n```\n{command}\n```\n"
     )
-
-
-def _machine() -> str:
-    cpu = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpu.read_text()) if cpu.is_file() else []
-    return f"{os.cpu_count()} cores, {names[0] if names else platform.machine()}"
 
 
 def _result_of(cell: Cell, folder: Path) -> dict[str, Any]:

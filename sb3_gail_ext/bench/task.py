@@ -23,11 +23,13 @@ class Task:
     env_id: str
     demonstrations: str
     n_demonstrations: int | None = None  # drawn with the cell's seed; None: all
-
     n_transitions: int | None = None  # the drawn ones, repeated until there are so many
+    subsample: int = 1  # keep every n-th transition
 
     def load(self, seed: int) -> list[TrajectoryWithRew]:
-        drawn = load_demonstrations(self.demonstrations, limit=self.n_demonstrations, seed=seed)
+        drawn = load_demonstrations(
+            self.demonstrations, limit=self.n_demonstrations, subsample=self.subsample, seed=seed
+        )
         if self.n_transitions is None:
             return drawn
         return drawn * -(-self.n_transitions // sum(len(episode) for episode in drawn))
@@ -50,16 +52,22 @@ class Task:
     def fingerprint(self) -> str:
         """Of what a result depends on besides its specification: data, this code, its packages."""
         parts = [sha256(Path(self.demonstrations)), json.dumps(package_versions())]
-        sources = Path(__file__).parents[1].rglob("*.py")
-        parts += [sha256(path) for path in sorted(sources)]
+        parts += [sha256(path) for path in _sources()]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _sources() -> list[Path]:
+    """This package's files that a result can depend on; not what is done with results."""
+    package = Path(__file__).parents[1]
+    after = (package / "cli", package / "comparison")
+    return sorted(p for p in package.rglob("*.py") if not any(p.is_relative_to(a) for a in after))
 
 
 @dataclass(frozen=True)
 class Cell:
     """One measurement, run in a process of its own."""
 
-    kind: str  # "learning" or "throughput"
+    kind: str  # "learning", "throughput" or "comparison"
     method: str  # a key of `METHODS`
     label: str  # of its row in tables: the method, unless its settings differ
     task: Task

@@ -172,7 +172,7 @@ def _variants(arguments: argparse.Namespace) -> list[_Row]:
 
 def _ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """gail's settings."""
-    from sb3_gail_ext.bench.methods import PPO_SETTINGS
+    from sb3_gail_ext.bench.peers import PPO_SETTINGS
 
     if arguments.kind == "learning":
         return _preset_settings(arguments)

@@ -1,0 +1,82 @@
+"""Run a comparison, or what is missing of it, and report on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sb3_gail_ext.atomic import atomically
+from sb3_gail_ext.bench.task import Cell
+from sb3_gail_ext.comparison.engines import run_cells
+from sb3_gail_ext.comparison.films import film_methods
+from sb3_gail_ext.comparison.lock import sole_user
+from sb3_gail_ext.comparison.report import write_report
+from sb3_gail_ext.comparison.study import Study, cells_of, check_demonstrations_suffice
+from sb3_gail_ext.comparison.summary import summarize_results
+
+BASELINE = "bc"
+
+
+def compare(
+    methods: Sequence[str],
+    demonstrations: Mapping[str, str | Path],
+    folder: str | Path = "runs/compare",
+    *,
+    baseline: str | None = None,
+    engine: str = "local",
+    jobs: int = 2,
+    engine_options: Mapping[str, Any] | None = None,
+    films: bool = True,
+    command: str = "",
+    say: Callable[[str], None] = print,
+    **study: Any,
+) -> dict[str, Any]:
+    """Train every method on the same demonstrations, several seeds each, and compare the scores.
+
+    A run whose result lies in `folder` already is not done again, so that a comparison goes on
+    where it was stopped, and grows by a seed or a method for no more than what that costs.
+
+    :param methods: of `COMPARABLE`, e.g. `["bc", "gail"]`.
+    :param demonstrations: a file by environment id.
+    :param folder: where `report.html`, `report.md`, `summary.json` and `cells/` go.
+    :param baseline: the method that the others are compared with; None: bc, or the first.
+    :param engine: `"local"`, `"ray"` or `"slurm"`.
+    :param jobs: runs at once.
+    :param engine_options: of the engine, e.g. `{"address": "auto"}` of Ray.
+    :param films: draw the methods side by side.
+    :param command: what makes the report again, for its readers.
+    :param say: receives lines for people.
+    :param study: the other fields of `Study`: `n_demonstrations`, `seeds`, `subsample`, `steps`...
+    :returns: the content of `summary.json`.
+    :raises DemonstrationError: before any run, if the demonstrations cannot be used.
+    :raises ValueError: likewise, if an argument cannot.
+    :raises FolderInUseError: if another comparison is at work in `folder`.
+    :raises EngineError: if a run failed; the others are done then.
+
+    >>> compare(["bc", "gail"], {"Hopper-v4": "hopper.npz"}, n_demonstrations=(1, 4))
+    """
+    files = {env_id: Path(path) for env_id, path in demonstrations.items()}
+    plan, folder = Study(methods, files, **study), Path(folder)
+    chosen = baseline or (BASELINE if BASELINE in methods else methods[0])
+    if chosen not in methods:
+        raise ValueError(f"baseline {chosen!r} is none of the methods; add it, or name one of them")
+    check_demonstrations_suffice(plan)
+    cells = cells_of(plan)
+    with sole_user(folder):
+        run_cells(cells, folder, engine=engine, jobs=jobs, options=dict(engine_options or {}))
+        results = read_results(cells, folder)
+        summary = summarize_results(results, chosen)
+        with atomically(folder / "summary.json") as temporary:
+            temporary.write_text(json.dumps(summary, indent=1) + "\n")
+        filmed = film_methods(results, folder, say) if films else None
+        page = write_report(folder, summary, results, command=command, films=filmed)
+    say(f"report: {page}")
+    return summary
+
+
+def read_results(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:
+    """The results of these cells in a comparison's folder, in their order."""
+    paths = [folder / "cells" / cell.id / "result.json" for cell in cells]
+    return [json.loads(path.read_text()) for path in paths]

@@ -1,0 +1,49 @@
+"""One run of a comparison: `python -m sb3_gail_ext.comparison.unit SPECIFICATION FOLDER`.
+
+A unit depends on its specification alone, so that it can run anywhere, in any order, and again.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+import torch as th
+
+import sb3_gail_ext  # registers the environments  # noqa: F401
+from sb3_gail_ext.atomic import atomically
+from sb3_gail_ext.bench.score import measure_score
+from sb3_gail_ext.bench.task import Cell
+from sb3_gail_ext.demonstrations.cards import package_versions
+from sb3_gail_ext.machine import describe_machine
+
+
+def run_unit(specification: str, folder: str | Path) -> None:
+    """Train and score one cell in this process, on one thread.
+
+    Writes into `folder`; `result.json` comes last, and whole: the unit is done where it lies.
+
+    :param specification: a cell as JSON.
+    """
+    th.set_num_threads(1)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    cell = Cell.from_json(specification)
+    measured = measure_score(cell, folder)
+    content = {
+        "id": cell.id,
+        **json.loads(specification),
+        "versions": package_versions(),
+        "hardware": describe_machine(),
+        "seconds": measured.pop("seconds"),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "result": measured,
+    }
+    with atomically(folder / "result.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_unit(Path(sys.argv[1]).read_text(), sys.argv[2])

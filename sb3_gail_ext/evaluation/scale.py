@@ -1,0 +1,40 @@
+"""Expert-normalised scores: 0 is what a random agent returns, 1 what the expert does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sb3_gail_ext.demonstrations.cards import expert_returns
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate
+from sb3_gail_ext.evaluation.random_policy import RandomPolicy
+
+
+class Scale(NamedTuple):
+    """Mean returns that mark 0 and 1 in one environment, over the same starts."""
+
+    random_mean: float
+    expert_mean: float
+
+    def score(self, mean_return: float) -> float:
+        """(R - R_random) / (R_expert - R_random), which also serves where returns are costs."""
+        return (mean_return - self.random_mean) / (self.expert_mean - self.random_mean)
+
+
+def measure_scale(env_id: str, demonstrations: Path, n_episodes: int) -> Scale:
+    """The scale over the first `n_episodes` evaluation starts.
+
+    :raises DemonstrationError: if the file cannot be used, or its expert is no better than chance.
+    """
+    expert = float(
+        expert_returns(demonstrations, env_id, n_episodes, seed=EVALUATION_SEED).returns.mean()
+    )
+    agent = RandomPolicy(env_id)
+    chance = float(evaluate(agent, env_id, n_episodes, seed=EVALUATION_SEED).mean())
+    if expert <= chance:
+        raise DemonstrationError(
+            f"{demonstrations}: its expert returns {expert:.1f} in {env_id}, a random agent "
+            f"{chance:.1f}; scores need an expert that is better"
+        )
+    return Scale(chance, expert)
