@@ -37,8 +37,8 @@ from sb3_gail_ext.demonstrations.cards import (
 from sb3_gail_ext.evaluation import films as films_module
 from sb3_gail_ext.evaluation.evaluate import summarize, verdict
 from sb3_gail_ext.evaluation.films import film_all
-from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
+from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 from sb3_gail_ext.evaluation.video import film_episode
 from sb3_gail_ext.experiment import TrainingRun, run_training
 from sb3_gail_ext.experts import making

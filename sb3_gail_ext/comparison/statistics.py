@@ -26,10 +26,6 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
-    def is_apart_from(self, other: Estimate) -> bool:
-        """Do the two intervals have nothing in common? Only then is a difference claimed."""
-        return self.low > other.high or other.low > self.high
-
 
 def interquartile_mean(groups: Groups, *, seed: int = 0) -> Estimate:
     """The mean of the middle half of all runs (section 4.3), with its interval.
