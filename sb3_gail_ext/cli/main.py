@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from sb3_gail_ext.cli import bench, demos, evaluate, expert, train, watch
+from sb3_gail_ext.cli import bench, compare, demos, evaluate, expert, train, watch
 
-COMMANDS = (train, evaluate, watch, expert, demos, bench)
+COMMANDS = (train, compare, evaluate, watch, expert, demos, bench)
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Study:
     """
 
     methods: Sequence[str]
-    demonstrations: dict[str, Path]  # by environment id
+    demonstrations: Mapping[str, Path]  # by environment id
     n_demonstrations: Sequence[int] = (1, 4, 11, 25)  # the GAIL paper's, but for its 18
     seeds: Sequence[int] = range(5)
     subsample: int = 20  # keep every n-th transition, as the GAIL paper does
@@ -37,7 +37,8 @@ class Study:
     every: int = 20_000  # steps between two evaluations
     n_episodes: int = 10  # of each
     n_final_episodes: int = 50
-    experts: dict[str, Path] = field(default_factory=dict)  # whom dagger asks, by environment id
+    experts: Mapping[str, Path] = field(default_factory=dict)  # whom dagger asks, by env id
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by method, theirs
 
     def __post_init__(self) -> None:
         unknown = next((m for m in self.methods if m not in COMPARABLE), None)
@@ -52,6 +53,9 @@ class Study:
         numbers = [self.subsample, self.every, self.n_episodes, self.n_final_episodes]
         if min(*numbers, *self.n_demonstrations, self.steps or 1) < 1 or min(self.seeds) < 0:
             raise ValueError("numbers of demonstrations, steps and episodes are 1 or more, seeds 0")
+        unused = next((method for method in self.settings if method not in self.methods), None)
+        if unused is not None:
+            raise ValueError(f"settings are given for {unused!r}, which is none of the methods")
         without = next((env_id for env_id in self.demonstrations if env_id not in self.experts), "")
         if "dagger" in self.methods and without:
             raise ValueError(
@@ -110,11 +114,11 @@ def _own_steps(method: str, env_id: str) -> int:
 
 def _settings(study: Study, method: str, env_id: str) -> dict[str, Any]:
     """gail and dac as their shipped presets have them, the others by their defaults."""
+    chosen: dict[str, Any] = {}
     if method == "dagger":
-        return {"expert": str(study.experts[env_id])}
-    if method not in ("gail", "dac"):
-        return {}
-    preset = load_preset(None, env_id, method)
-    settings = {**as_settings(preset)} if method == "gail" else dict(preset.algorithm_kwargs)
-    settings.pop("n_timesteps", None)
-    return settings
+        chosen = {"expert": str(study.experts[env_id])}
+    elif method in ("gail", "dac"):
+        chosen = as_settings(load_preset(None, env_id, method))
+        for elsewhere in ("n_timesteps", *(("n_envs", "policy") if method == "dac" else ())):
+            del chosen[elsewhere]
+    return {**chosen, **study.settings.get(method, {})}
