@@ -11,6 +11,7 @@ from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.bench.task import Cell
 from sb3_gail_ext.comparison.engines import run_cells
 from sb3_gail_ext.comparison.films import film_methods
+from sb3_gail_ext.comparison.layout import RESULT, cell_folder
 from sb3_gail_ext.comparison.lock import sole_user
 from sb3_gail_ext.comparison.report import write_report
 from sb3_gail_ext.comparison.study import Study, cells_of, check_demonstrations_suffice
@@ -78,5 +79,4 @@ def compare(
 
 def read_results(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:
     """The results of these cells in a comparison's folder, in their order."""
-    paths = [folder / "cells" / cell.id / "result.json" for cell in cells]
-    return [json.loads(path.read_text()) for path in paths]
+    return [json.loads((cell_folder(cell, folder) / RESULT).read_text()) for cell in cells]

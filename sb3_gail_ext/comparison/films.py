@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sb3_gail_ext.comparison.layout import CELLS
 from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.policies.loading import load_policy
 
@@ -37,7 +38,7 @@ def film_methods(
             run = _median(runs)
             name = f"{method}, {fewest} demonstration{'s' if fewest > 1 else ''}"
             try:
-                policies[name] = load_policy(folder / "cells" / run["id"] / "model.zip")
+                policies[name] = load_policy(folder / CELLS / run["id"] / "model.zip")
             except ValueError as error:  # a bare policy's file, like that of imitation's cloning
                 say(f"no film of {method}: {error}")
         demonstrations = Path(of_env[0]["task"]["demonstrations"])

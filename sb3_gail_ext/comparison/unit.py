@@ -16,6 +16,7 @@ import sb3_gail_ext  # registers the environments  # noqa: F401
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.bench.score import measure_score
 from sb3_gail_ext.bench.task import Cell
+from sb3_gail_ext.comparison.layout import RESULT
 from sb3_gail_ext.demonstrations.cards import package_versions
 from sb3_gail_ext.machine import describe_machine
 
@@ -41,7 +42,7 @@ def run_unit(specification: str, folder: str | Path) -> None:
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "result": measured,
     }
-    with atomically(folder / "result.json") as temporary:
+    with atomically(folder / RESULT) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
