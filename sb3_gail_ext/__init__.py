@@ -4,6 +4,7 @@ Importing the package registers its PyBullet environments and the chapter's comp
 """
 
 from importlib.metadata import version as _version
+from typing import Any as _Any
 
 from sb3_gail_ext.algorithms.adversarial import adversarial
 from sb3_gail_ext.algorithms.airl import AIRL
@@ -50,6 +51,7 @@ __all__ = [
     "GeometricSchedule",
     "KeepBestImitator",
     "LinearSchedule",
+    "WandbTracker",
     "adversarial",
     "chapter_gail_kwargs",
     "evaluate",
@@ -58,6 +60,16 @@ __all__ = [
     "record_demonstrations",
     "save_demonstrations",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """`WandbTracker` is imported when it is asked for."""
+    if name == "WandbTracker":
+        from sb3_gail_ext.tracking.tracker import WandbTracker
+
+        return WandbTracker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 register_envs()
 register_chapter_components()

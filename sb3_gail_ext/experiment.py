@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.logger import CSVOutputFormat, Logger
+from stable_baselines3.common.logger import (
+    CSVOutputFormat,
+    KVWriter,
+    Logger,
+    TensorBoardOutputFormat,
+)
 
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.atomic import atomically
@@ -25,8 +31,12 @@ from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
 from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 from sb3_gail_ext.presets.errors import PresetError
-from sb3_gail_ext.presets.preset import ALGORITHMS, Preset
+from sb3_gail_ext.presets.preset import ALGORITHMS, Preset, as_settings
 from sb3_gail_ext.presets.resolved import resolve, write_preset
+from sb3_gail_ext.tracking.session import require_wandb
+
+if TYPE_CHECKING:
+    from sb3_gail_ext.tracking.tracker import WandbTracker
 
 _N_TESTS = 20
 _MIN_STEPS_BETWEEN_TESTS = 2_048
@@ -46,6 +56,8 @@ class TrainingRun:
     n_evaluation_episodes: int = 100
     videos: bool = True
     progress_bar: bool = True
+    tensorboard: bool = False  # events into `folder/tensorboard`
+    wandb_project: str | None = None  # tracked in W&B's project of that name
 
 
 def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -53,13 +65,18 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
 
     Writes `model.zip` (everything), `metrics.csv`, `curves.png`, `config.yml` (every setting, in
     a preset's layout), `config.json` (what the run was made from), `summary.json`,
-    `videos/*.mp4` and, of GAIL, `policy.zip` (for SB3's own `PPO.load`).
+    `videos/*.mp4` and, of GAIL, `policy.zip` (for SB3's own `PPO.load`); `tensorboard/` and
+    `wandb/` if asked for.
 
     :param say: receives lines for people.
     :returns: the content of `summary.json`.
     :raises DemonstrationError: before anything is written, if the demonstrations do not fit.
     :raises PresetError: likewise, if the algorithm refuses the settings.
+    :raises ImportError: if W&B is asked for and not installed.
+    :raises TrackingError: if it does not answer.
     """
+    if run.wandb_project is not None:
+        require_wandb()
     demonstrations = load_demonstrations(
         run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
     )
@@ -69,7 +86,8 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     model, name = make_model(run, demonstrations), run.preset.algorithm.upper()
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
-    write_preset(run.folder / "config.yml", resolve(run.preset, model), run.env_id)
+    settings = resolve(run.preset, model)
+    write_preset(run.folder / "config.yml", settings, run.env_id)
     _write_json(run.folder / "config.json", _origins(run))
     figure = ChapterFigureCallback(
         run.env_id,
@@ -78,34 +96,72 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         every=max(run.preset.n_timesteps // _N_TESTS, _MIN_STEPS_BETWEEN_TESTS),
         expert_return=expert_mean,
         title=f"{name} on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
+        # What the best model is chosen by, for W&B; parts of episodes cannot tell.
+        demonstrations=demonstrations if run.wandb_project and run.subsample == 1 else None,
     )
-    model.set_logger(_metrics_logger(run.folder / "metrics.csv"))
+    model.set_logger(_metrics_logger(run))
     say(
         f"training for {run.preset.n_timesteps:,} steps, preset {run.preset.label}; "
         f"watch {run.folder / 'curves.png'}"
     )
-    started = time.monotonic()
-    model.learn(run.preset.n_timesteps, callback=figure, progress_bar=run.progress_bar)
-    seconds = time.monotonic() - started
-    model.save(run.folder / "model.zip")
-    if isinstance(model, AdversarialOnPolicy):
-        model.export_policy(run.folder / "policy.zip")
-    say(f"evaluating {run.n_evaluation_episodes} episodes")
-    agent_returns = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
-    summary = {
-        **summarize(agent_returns, expert_mean, same_starts=expert.same_starts),
-        "env_steps": model.num_timesteps,
-        "seconds": round(seconds, 1),
-        "seed": run.seed,
-        "env_id": run.env_id,
-        "n_demonstrations": len(demonstrations),
-        "versions": package_versions(),
-    }
-    _write_json(run.folder / "summary.json", summary)
-    if run.videos:
-        policies = {"random": RandomPolicy(run.env_id), "imitator": model}
-        film_all(run.env_id, run.demonstrations, policies, run.folder / "videos", say)
+    more = {"preset": run.preset.label, "subsample": run.subsample, **as_settings(settings)}
+    with _tracked(run, model, len(demonstrations), more) as tracker:
+        started = time.monotonic()
+        callbacks = [figure, *tracker]
+        model.learn(run.preset.n_timesteps, callback=callbacks, progress_bar=run.progress_bar)
+        seconds = time.monotonic() - started
+        model.save(run.folder / "model.zip")
+        if isinstance(model, AdversarialOnPolicy):
+            model.export_policy(run.folder / "policy.zip")
+        say(f"evaluating {run.n_evaluation_episodes} episodes")
+        agent_returns = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
+        summary = {
+            **summarize(agent_returns, expert_mean, same_starts=expert.same_starts),
+            "env_steps": model.num_timesteps,
+            "seconds": round(seconds, 1),
+            "seed": run.seed,
+            "env_id": run.env_id,
+            "n_demonstrations": len(demonstrations),
+            "versions": package_versions(),
+        }
+        _write_json(run.folder / "summary.json", summary)
+        if run.videos:
+            policies = {"random": RandomPolicy(run.env_id), "imitator": model}
+            film_all(run.env_id, run.demonstrations, policies, run.folder / "videos", say)
+        for tracked in tracker:
+            tracked.log_chapter_plots(figure)
+            tracked.log_evaluation(
+                agent_returns,
+                first_seed=EVALUATION_SEED,
+                expert_return=expert_mean,
+                same_starts=expert.same_starts,
+            )
+            tracked.log_videos(run.folder / "videos")
+            say(tracked.where())
     return summary
+
+
+@contextmanager
+def _tracked(
+    run: TrainingRun, model: Any, n_demonstrations: int, config: dict[str, Any]
+) -> Iterator[list[WandbTracker]]:
+    """An open W&B run, or none."""
+    if run.wandb_project is None:
+        yield []
+        return
+    from sb3_gail_ext.tracking.tracker import WandbTracker
+
+    with WandbTracker(
+        run.wandb_project,
+        folder=run.folder,
+        env=run.env_id,
+        algo=run.preset.algorithm,
+        seed=run.seed,
+        demonstrations=run.demonstrations,
+        n_demos=n_demonstrations,
+        config=json.loads(json.dumps(config, default=str)),  # as text, what only Python has
+    ) as tracker:
+        yield [tracker.start(model)]
 
 
 def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> Any:
@@ -139,8 +195,11 @@ def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> Any
         ) from error
 
 
-def _metrics_logger(path: Path) -> Logger:
-    return Logger(str(path.parent), [CSVOutputFormat(str(path))])
+def _metrics_logger(run: TrainingRun) -> Logger:
+    outputs: list[KVWriter] = [CSVOutputFormat(str(run.folder / "metrics.csv"))]
+    if run.tensorboard:
+        outputs.append(TensorBoardOutputFormat(str(run.folder / "tensorboard")))
+    return Logger(str(run.folder), outputs)
 
 
 def _origins(run: TrainingRun) -> dict[str, Any]:

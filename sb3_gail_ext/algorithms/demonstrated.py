@@ -26,6 +26,8 @@ class Demonstrated(BaseAlgorithm):
     """Mixin: a model with demonstrations: checked, scaling its inputs, never saved with it."""
 
     expert: TransitionBatch | None = None
+    demonstrations_path: Path | None = None  # if they are a file's
+    n_demonstrations: int | None = None  # episodes, if that is what was given
 
     def set_demonstrations(self, demonstrations: Demonstrations) -> None:
         """Imitate these from now on. The first set also fixes the scaling of the policy's inputs.
@@ -33,14 +35,18 @@ class Demonstrated(BaseAlgorithm):
         :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`.
         :raises DemonstrationError: if they do not fit the environment.
         """
-        source = "demonstrations"
+        source, path = "demonstrations", None
         if isinstance(demonstrations, str | Path):
-            source = str(demonstrations)
+            source, path = str(demonstrations), Path(demonstrations)
             self._warn_if_recorded_elsewhere(demonstrations)
             demonstrations = load_demonstrations(demonstrations)
         expert = order_axes_as(self.observation_space, self._flatten(demonstrations))
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
         self._attach(expert, demonstrations)
+        self.demonstrations_path = path
+        self.n_demonstrations = (
+            None if isinstance(demonstrations, Transitions) else len(demonstrations)
+        )
 
     def _flatten(self, demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBatch:
         return flatten(demonstrations)
@@ -97,7 +103,8 @@ class Demonstrated(BaseAlgorithm):
         return super()._setup_learn(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "expert"]
+        attached = ["expert", "demonstrations_path", "n_demonstrations"]
+        return [*super()._excluded_save_params(), *attached]
 
 
 def normalizes_obs(env: Any) -> bool:

@@ -265,4 +265,5 @@ _OWN_ATTRIBUTES = {
     *inspect.signature(AdversarialOnPolicy.__init__).parameters,
     *("cloning_optimizer", "discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
     *("_rng", "_started", "_n_rollouts", "_scale_rewards", "signals", "expert_facts"),
+    *("demonstrations_path", "n_demonstrations"),
 }

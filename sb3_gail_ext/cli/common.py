@@ -20,13 +20,14 @@ import sb3_gail_ext  # registers the environments  # noqa: F401
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.policies.loading import load_policy
+from sb3_gail_ext.tracking.session import TrackingError, require_wandb
 
 
 class InputError(ValueError):
     """Something the user gave cannot be used; the message is one line and says what to do."""
 
 
-INPUT_ERRORS = (InputError, DemonstrationError)
+INPUT_ERRORS = (InputError, DemonstrationError, TrackingError)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -48,6 +49,29 @@ def add_env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env", required=True, metavar="ID", help="Gymnasium id, e.g. HopperMuJoCoEnv-v0"
     )
+
+
+def add_wandb(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wandb", action="store_true", help="track in W&B; offline where nobody is logged in"
+    )
+    parser.add_argument("--wandb-project", help="track in this W&B project; default sb3_gail_ext")
+
+
+def wandb_project(arguments: argparse.Namespace) -> str | None:
+    """The W&B project to track in; None: not at all.
+
+    :raises InputError: if W&B is asked for and not installed, or WANDB_MODE is none of its modes.
+    """
+    if not arguments.wandb and arguments.wandb_project is None:
+        return None
+    if arguments.wandb_project == "":
+        raise InputError("--wandb-project is empty; give a name")
+    try:
+        require_wandb()
+    except ImportError as error:
+        raise InputError(str(error)) from error
+    return arguments.wandb_project or "sb3_gail_ext"
 
 
 def check_env_id(env_id: str) -> None:

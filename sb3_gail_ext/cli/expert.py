@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sb3_gail_ext.cli import common
+
+if TYPE_CHECKING:
+    from sb3_gail_ext.tracking.tracker import WandbTracker
 
 _EPILOG = """examples:
   sb3-gail expert --env HopperMuJoCoEnv-v0 --algo trpo --steps 1000000
@@ -32,6 +40,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, help="folder; default expert_data/<env id>")
     common.add_seed(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    common.add_wandb(parser)
     parser.set_defaults(run=run)
 
 
@@ -44,20 +53,56 @@ def run(arguments: argparse.Namespace) -> None:
         common.positive(getattr(arguments, name), f"--{name}")
     folder = arguments.out or Path("expert_data") / arguments.env
     common.check_folder(folder)
+    project = common.wandb_project(arguments)
     common.one_thread()
     name = f"{arguments.env}_{arguments.algo}_{arguments.seed}"
+    checkpoints = Path("runs/experts") / name
     try:
-        path = make_expert(
-            arguments.env,
-            arguments.algo,
-            arguments.steps,
-            seed=arguments.seed,
-            n_episodes=arguments.episodes,
-            folder=folder,
-            checkpoints_folder=Path("runs/experts") / name,
-            progress_bar=not arguments.no_progress,
-            command=common.command_line(sys.argv[1:]),
-        )
+        with _tracked(project, checkpoints) as tracker:
+            path = make_expert(
+                arguments.env,
+                arguments.algo,
+                arguments.steps,
+                seed=arguments.seed,
+                n_episodes=arguments.episodes,
+                folder=folder,
+                checkpoints_folder=checkpoints,
+                progress_bar=not arguments.no_progress,
+                command=common.command_line(sys.argv[1:]),
+                callback=tracker,
+            )
+            if tracker is not None:
+                _log_result(tracker, path, checkpoints)
     except ExpertError as error:
         raise common.InputError(str(error)) from error
     print(f"wrote {path} and its data card")
+
+
+@contextmanager
+def _tracked(project: str | None, folder: Path) -> Iterator[WandbTracker | None]:
+    """A W&B run, where one is asked for; `learn` opens it."""
+    if project is None:
+        yield None
+        return
+    from sb3_gail_ext.tracking.tracker import WandbTracker
+
+    with WandbTracker(project, folder=folder, job_type="expert") as tracker:
+        yield tracker
+
+
+def _log_result(tracker: WandbTracker, demonstrations: Path, checkpoints: Path) -> None:
+    """The chosen checkpoint, how it does, and what it demonstrates."""
+    from sb3_gail_ext.demonstrations.cards import read_card
+
+    card = read_card(demonstrations)
+    assert card is not None  # `make_expert` has written it
+    steps, evaluation = card["checkpoint_steps"], card["evaluation"]
+    files = {
+        "model.zip": checkpoints / f"expert_{steps}_steps.zip",
+        "vecnormalize.pkl": checkpoints / f"expert_vecnormalize_{steps}_steps.pkl",
+    }
+    existing = {name: path for name, path in files.items() if path.is_file()}
+    tracker.log_model(existing, ["best"], {"checkpoint_steps": steps})
+    tracker.log_evaluation(np.array(evaluation["returns"]), first_seed=evaluation["first_seed"])
+    tracker.log_dataset(demonstrations)
+    print(tracker.where())

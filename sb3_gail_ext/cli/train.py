@@ -20,6 +20,7 @@ _EPILOG = """examples:
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --set 'policy_kwargs={log_std_init: -1.0}'
   sb3-gail train --env Ant-v4 --demos my_expert.npz --preset HalfCheetah-v4
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --preset my_presets.yml
+  sb3-gail train --env Hopper-v4 --demos my_expert.npz --wandb --wandb-project hopping
 
 my_presets.yml, with any argument of sb3_gail_ext.GAIL (or DAC) that is data (an environment that
 has no section takes `default`; lin_3e-4 falls linearly from 3e-4):
@@ -33,7 +34,7 @@ has no section takes `default`; lin_3e-4 falls linearly from 3e-4):
 
 writes into --out: model.zip, metrics.csv, curves.png, videos/, of gail policy.zip (opens with
 PPO.load), config.yml (every setting; repeat the run with its --algo and --preset config.yml),
-config.json and summary.json
+config.json and summary.json; with --wandb and --tensorboard, wandb/ and tensorboard/
 """
 
 
@@ -80,6 +81,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     common.add_seed(parser)
     parser.add_argument("--no-videos", action="store_true", help="do not film")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    common.add_wandb(parser)
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="log for TensorBoard, into --out, as well"
+    )
     parser.set_defaults(run=run)
 
 
@@ -102,6 +107,7 @@ def _train(arguments: argparse.Namespace) -> None:
             common.positive(value, f"--{name.replace('_', '-')}")
     common.check_env_id(arguments.env)
     common.check_imitable(arguments.env)
+    project = common.wandb_project(arguments)
     preset = _preset(arguments)
     folder = arguments.out or Path("runs") / f"{arguments.algo}_{arguments.env}_{arguments.seed}"
     common.check_folder(folder)
@@ -119,6 +125,8 @@ def _train(arguments: argparse.Namespace) -> None:
             n_evaluation_episodes=arguments.eval_episodes,
             videos=not arguments.no_videos,
             progress_bar=not arguments.no_progress,
+            tensorboard=arguments.tensorboard,
+            wandb_project=project,
         )
     )
     print(f"results are in {folder}, training took {summary['seconds']:.0f} s")

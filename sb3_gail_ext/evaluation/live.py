@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,21 @@ from imitation.data.types import Trajectory
 from matplotlib.figure import Figure
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import Figure as LoggedFigure
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
+from sb3_gail_ext.rewards.distance import DistanceTo
+
+_NO_PICTURES = ("stdout", "log", "json", "csv")  # outputs of SB3's that refuse one
 
 
 class ChapterFigureCallback(BaseCallback):
     """Every `every` steps: test episodes, `eval/` entries in the log, and the figure again.
+
+    The figure goes to the log, too, for TensorBoard and W&B.
 
     :param env: as in `record_demonstrations`; not the training environment.
     :param expert: one expert episode, for the right panel.
@@ -28,6 +35,7 @@ class ChapterFigureCallback(BaseCallback):
     :param n_episodes: test episodes, from the same starts every time.
     :param seed: of the first start.
     :param expert_return: drawn as a line.
+    :param demonstrations: whole ones, for `eval/imitation_distance` of the test episodes.
     """
 
     def __init__(
@@ -41,8 +49,10 @@ class ChapterFigureCallback(BaseCallback):
         seed: int = 10_000,
         expert_return: float | None = None,
         title: str = "",
+        demonstrations: Sequence[Trajectory] | None = None,
     ) -> None:
         super().__init__()
+        self.distance = DistanceTo(demonstrations) if demonstrations is not None else None
         self.env = env
         self.expert = expert
         self.path = Path(path) if path is not None else None
@@ -89,6 +99,8 @@ class ChapterFigureCallback(BaseCallback):
         self.returns.append(float(returns(episodes).mean()))
         self.logger.record("eval/mean_reward", self.returns[-1])
         self.logger.record("eval/mean_ep_length", float(np.mean([len(e) for e in episodes])))
+        if self.distance is not None:
+            self.logger.record("eval/imitation_distance", self.distance(episodes))
         longest = max(episodes, key=len)
         self.agent_rewards = self._learned_rewards(longest)
         self.expert_rewards = self._learned_rewards(self.expert)
@@ -102,6 +114,7 @@ class ChapterFigureCallback(BaseCallback):
         )
         if self.path is not None:
             save_figure(figure, self.path)
+        self.logger.record("chapter/figure", LoggedFigure(figure, close=True), _NO_PICTURES)
         self._picture.show(figure)
 
     def _learned_rewards(self, episode: Trajectory) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
+from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_gail_ext.demonstrations.cards import write_card
 from sb3_gail_ext.demonstrations.files import save_demonstrations
@@ -35,6 +36,7 @@ def make_expert(
     checkpoints_folder: Path,
     progress_bar: bool = True,
     command: str = "",
+    callback: BaseCallback | None = None,
 ) -> Path:
     """Train an expert, keep its best checkpoint, record demonstrations and describe them.
 
@@ -45,6 +47,7 @@ def make_expert(
     :param folder: where the `.npz` and its card go.
     :param checkpoints_folder: where training leaves its checkpoints.
     :param command: what made this, for the card.
+    :param callback: of the training, e.g. a `WandbTracker`.
     :returns: the path of the `.npz`, named as the chapter's: `deterministic.trpo.Hopper.0.00.npz`.
     :raises ExpertError: if the algorithm is unknown or unfit, or its episodes are never full.
     """
@@ -57,6 +60,7 @@ def make_expert(
         seed=seed,
         folder=checkpoints_folder,
         progress_bar=progress_bar,
+        callback=callback,
     )
     best = best_checkpoint(checkpoints)
     evaluated = best.play(N_EVALUATION_EPISODES, EVALUATION_SEED)

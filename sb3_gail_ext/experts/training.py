@@ -12,7 +12,7 @@ from imitation.data.types import TrajectoryWithRew
 from sb3_contrib import TQC, TRPO
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import CheckpointCallback
+from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from tqdm import tqdm
@@ -76,6 +76,7 @@ def train_expert(
     folder: Path,
     checkpoint_every: int = 20_000,
     progress_bar: bool = True,
+    callback: BaseCallback | None = None,
 ) -> list[Checkpoint]:
     """Train `algo` on the true reward of `env_id` and return its checkpoints, oldest first.
 
@@ -83,6 +84,7 @@ def train_expert(
     :raises ExpertError: if the algorithm does not fit the environment's actions.
     :param folder: where the checkpoints go; older ones there are removed.
     :param checkpoint_every: environment steps between two checkpoints.
+    :param callback: another one, e.g. a `WandbTracker`.
     """
     for old in folder.glob("expert_*_steps.*"):
         old.unlink()
@@ -98,7 +100,8 @@ def train_expert(
         name_prefix="expert",
         save_vecnormalize=True,
     )
-    model.learn(total_timesteps, callback=keep, progress_bar=progress_bar)
+    callbacks = [keep, *([callback] if callback is not None else [])]
+    model.learn(total_timesteps, callback=callbacks, progress_bar=progress_bar)
     last = model.num_timesteps  # kept as well: it is seldom a multiple of `checkpoint_every`
     model.save(folder / f"expert_{last}_steps.zip")
     if isinstance(venv, VecNormalize):
