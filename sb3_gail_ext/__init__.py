@@ -3,6 +3,7 @@
 Importing the package registers its PyBullet environments and the chapter's components.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import Any as _Any
 
@@ -54,6 +55,7 @@ __all__ = [
     "WandbTracker",
     "adversarial",
     "chapter_gail_kwargs",
+    "compare",
     "evaluate",
     "imitation_distance",
     "load_demonstrations",
@@ -62,12 +64,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _Any:
-    """`WandbTracker` is imported when it is asked for."""
-    if name == "WandbTracker":
-        from sb3_gail_ext.tracking.tracker import WandbTracker
+_LATER = {  # imported when asked for: what they need is no matter of every script
+    "WandbTracker": "sb3_gail_ext.tracking.tracker",
+    "compare": "sb3_gail_ext.comparison.compare",
+}
 
-        return WandbTracker
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return getattr(_import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

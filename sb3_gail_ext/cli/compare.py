@@ -110,6 +110,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder")
     parser.add_argument("--no-films", action="store_true", help="do not film")
+    common.add_wandb(parser)
     parser.set_defaults(run=run)
 
 
@@ -121,6 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     _complete(arguments)
     _check(arguments)
+    project = common.wandb_project(arguments)
     experts = dict(zip(arguments.env, arguments.expert_models or (), strict=False))
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     try:
@@ -133,6 +135,7 @@ def run(arguments: argparse.Namespace) -> None:
             jobs=arguments.jobs,
             engine_options=_engine_options(arguments),
             films=not arguments.no_films,
+            wandb_project=project,
             command=common.command_line(sys.argv[1:]),
             n_demonstrations=arguments.n_demos,
             seeds=seeds,

@@ -16,6 +16,7 @@ from sb3_gail_ext.comparison.lock import sole_user
 from sb3_gail_ext.comparison.report import write_report
 from sb3_gail_ext.comparison.study import Study, cells_of, check_demonstrations_suffice
 from sb3_gail_ext.comparison.summary import summarize_results
+from sb3_gail_ext.comparison.tracking import track_results
 
 BASELINE = "bc"
 
@@ -30,6 +31,7 @@ def compare(
     jobs: int = 2,
     engine_options: Mapping[str, Any] | None = None,
     films: bool = True,
+    wandb_project: str | None = None,
     command: str = "",
     say: Callable[[str], None] = print,
     **study: Any,
@@ -47,6 +49,7 @@ def compare(
     :param jobs: runs at once.
     :param engine_options: of the engine, e.g. `{"address": "auto"}` of Ray.
     :param films: draw the methods side by side.
+    :param wandb_project: track every run in this W&B project, once all are done.
     :param command: what makes the report again, for its readers.
     :param say: receives lines for people.
     :param study: the other fields of `Study`: `n_demonstrations`, `seeds`, `subsample`, `steps`...
@@ -71,6 +74,8 @@ def compare(
         summary = summarize_results(results, chosen)
         with atomically(folder / "summary.json") as temporary:
             temporary.write_text(json.dumps(summary, indent=1) + "\n")
+        if wandb_project is not None:
+            track_results(cells, results, folder, wandb_project, say)
         filmed = film_methods(results, folder, say) if films else None
         page = write_report(folder, summary, results, command=command, films=filmed)
     say(f"report: {page}")

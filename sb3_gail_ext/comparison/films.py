@@ -22,7 +22,7 @@ def film_methods(
     nor the worst.
 
     :param folder: the comparison's, with the units' models.
-    :returns: the films by environment id and by the name to show.
+    :returns: the films by environment id and by method, and the expert's.
     """
     films = {}
     for env_id in sorted({r["task"]["env_id"] for r in results}):
@@ -36,9 +36,8 @@ def film_methods(
                 if r["method"] == method and r["task"]["n_demonstrations"] == fewest
             ]
             run = _median(runs)
-            name = f"{method}, {fewest} demonstration{'s' if fewest > 1 else ''}"
             try:
-                policies[name] = load_policy(folder / CELLS / run["id"] / "model.zip")
+                policies[method] = load_policy(folder / CELLS / run["id"] / "model.zip")
             except ValueError as error:  # a bare policy's file, like that of imitation's cloning
                 say(f"no film of {method}: {error}")
         demonstrations = Path(of_env[0]["task"]["demonstrations"])
