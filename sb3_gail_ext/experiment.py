@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import (
@@ -21,7 +22,12 @@ from stable_baselines3.common.logger import (
 
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.atomic import atomically
-from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions, sha256
+from sb3_gail_ext.demonstrations.cards import (
+    ExpertReturns,
+    expert_returns,
+    package_versions,
+    sha256,
+)
 from sb3_gail_ext.demonstrations.checks import check_fits_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations
@@ -80,25 +86,14 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     demonstrations = load_demonstrations(
         run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
     )
-    whole_episodes = load_demonstrations(run.demonstrations)
     expert = expert_returns(run.demonstrations, run.env_id, run.n_evaluation_episodes)
-    expert_mean = float(expert.returns.mean())
-    model, name = make_model(run, demonstrations), run.preset.algorithm.upper()
+    model = make_model(run, demonstrations)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
     settings = resolve(run.preset, model)
     write_preset(run.folder / "config.yml", settings, run.env_id)
     _write_json(run.folder / "config.json", _origins(run))
-    figure = ChapterFigureCallback(
-        run.env_id,
-        whole_episodes[0],
-        run.folder / "curves.png",
-        every=max(run.preset.n_timesteps // _N_TESTS, _MIN_STEPS_BETWEEN_TESTS),
-        expert_return=expert_mean,
-        title=f"{name} on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
-        # What the best model is chosen by, for W&B; parts of episodes cannot tell.
-        demonstrations=demonstrations if run.wandb_project and run.subsample == 1 else None,
-    )
+    figure = _figure(run, demonstrations, float(expert.returns.mean()))
     model.set_logger(_metrics_logger(run))
     say(
         f"training for {run.preset.n_timesteps:,} steps, preset {run.preset.label}; "
@@ -114,31 +109,68 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         if isinstance(model, AdversarialOnPolicy):
             model.export_policy(run.folder / "policy.zip")
         say(f"evaluating {run.n_evaluation_episodes} episodes")
-        agent_returns = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
-        summary = {
-            **summarize(agent_returns, expert_mean, same_starts=expert.same_starts),
-            "env_steps": model.num_timesteps,
-            "seconds": round(seconds, 1),
-            "seed": run.seed,
-            "env_id": run.env_id,
-            "n_demonstrations": len(demonstrations),
-            "versions": package_versions(),
-        }
+        agent = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
+        summary = _summary(run, model, len(demonstrations), agent, expert, seconds)
         _write_json(run.folder / "summary.json", summary)
         if run.videos:
             policies = {"random": RandomPolicy(run.env_id), "imitator": model}
             film_all(run.env_id, run.demonstrations, policies, run.folder / "videos", say)
         for tracked in tracker:
-            tracked.log_chapter_plots(figure)
-            tracked.log_evaluation(
-                agent_returns,
-                first_seed=EVALUATION_SEED,
-                expert_return=expert_mean,
-                same_starts=expert.same_starts,
-            )
-            tracked.log_videos(run.folder / "videos")
+            _track_results(run, tracked, figure, agent, expert)
             say(tracked.where())
     return summary
+
+
+def _figure(
+    run: TrainingRun, demonstrations: list[TrajectoryWithRew], expert_mean: float
+) -> ChapterFigureCallback:
+    name = run.preset.algorithm.upper()
+    return ChapterFigureCallback(
+        run.env_id,
+        load_demonstrations(run.demonstrations)[0],  # a whole episode
+        run.folder / "curves.png",
+        every=max(run.preset.n_timesteps // _N_TESTS, _MIN_STEPS_BETWEEN_TESTS),
+        expert_return=expert_mean,
+        title=f"{name} on {run.env_id}, {len(demonstrations)} demonstrations, seed {run.seed}",
+        # What the best model is chosen by, for W&B; parts of episodes cannot tell.
+        demonstrations=demonstrations if run.wandb_project and run.subsample == 1 else None,
+    )
+
+
+def _summary(
+    run: TrainingRun,
+    model: Any,
+    n_demonstrations: int,
+    agent: np.ndarray,
+    expert: ExpertReturns,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        **summarize(agent, float(expert.returns.mean()), same_starts=expert.same_starts),
+        "env_steps": model.num_timesteps,
+        "seconds": round(seconds, 1),
+        "seed": run.seed,
+        "env_id": run.env_id,
+        "n_demonstrations": n_demonstrations,
+        "versions": package_versions(),
+    }
+
+
+def _track_results(
+    run: TrainingRun,
+    tracker: WandbTracker,
+    figure: ChapterFigureCallback,
+    agent: np.ndarray,
+    expert: ExpertReturns,
+) -> None:
+    tracker.log_chapter_plots(figure)
+    tracker.log_evaluation(
+        agent,
+        first_seed=EVALUATION_SEED,
+        expert_return=float(expert.returns.mean()),
+        same_starts=expert.same_starts,
+    )
+    tracker.log_videos(run.folder / "videos")
 
 
 @contextmanager

@@ -142,8 +142,11 @@ def make_model(name: str, demonstrations: Any, folder: Path | None = None, **kwa
     settings: dict[str, Any] = {
         "gail": {"n_steps": 256, "batch_size": 64, "n_epochs": 2, "warm_start_updates": 5},
         "dac": {
-            **{"learning_starts": 100, "warm_start_updates": 5, "critic_warm_up_updates": 0},
-            **{"batch_size": 32, "discriminator_batch_size": 32},
+            "learning_starts": 100,
+            "warm_start_updates": 5,
+            "critic_warm_up_updates": 0,
+            "batch_size": 32,
+            "discriminator_batch_size": 32,
         },
         "bc": {"batch_size": 16},
     }[name]
