@@ -1,0 +1,1 @@
+"""Comparisons of methods: plan, units of work, engines, statistics, report."""
