@@ -69,7 +69,7 @@ def draw_level(axes: Axes, level: float, text: str) -> None:
         va="bottom",
         fontsize=8.5,
         color="#5f6670",
-        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
+        zorder=1,  # below the curves
     )
 
 
