@@ -177,51 +177,42 @@ def test_ctrl_c_ends_the_workers_even_if_the_driver_lives_on(tmp_path: Path) -> 
 # --- Ray and Slurm -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def two_ray_workers(work_can_be_found: None) -> Iterator[None]:
-    pytest.importorskip("ray")
-    from sb3_gail_ext.comparison.engines.ray import connected
-
-    with connected(2, None):
-        yield
-
-
-def check_killed_worker(engine: str, folder: Path, local: dict[int, Any], **arguments: Any) -> None:
-    """Run three cells, and kill -9 the worker that runs the first one in the middle of it."""
-    pid_file = folder / "pid"
-    killed = cell(1, kill="parent", once=str(folder / "once"), pid_file=str(pid_file))
-    cells = [killed, cell(0), cell(2)]
-    changes = run(engine, cells, folder, **arguments)
-    assert results(cells, folder) == local
+def check_other_engine(engine: str, folder: Path, local: dict[int, Any], **given: Any) -> None:
+    """One cell's worker is killed -9 in the middle of it, one is well, and one fails."""
+    killed = cell(1, kill="parent", once=str(folder / "once"))
+    good, wrong = cell(0), cell(2, error="no such reward")
+    changes: list[tuple[str, str]] = []
+    with pytest.raises(EngineError, match=f"{wrong.id} failed: ValueError: no such reward"):
+        ENGINES[engine](
+            [killed, good, wrong],
+            folder,
+            on_change=lambda *change: changes.append(change),
+            work=WORK,
+            **given,
+        )
+    assert results([good, killed], folder) == {seed: local[seed] for seed in (0, 1)}
     assert states(changes, killed).count("retrying") == 1
-    assert [states(changes, one)[-1] for one in cells] == ["done"] * 3
-    assert "retrying" not in states(changes, cells[1]) + states(changes, cells[2])
+    assert "retrying" not in states(changes, good) + states(changes, wrong)
+    assert [states(changes, one)[-1] for one in (killed, good, wrong)] == ["done", "done", "failed"]
     files = {path.name for path in cell_folder(killed, folder).iterdir()}
     assert files == {"log.txt", "model.zip", "progress.json", "result.json"}
+    assert "Traceback" in (cell_folder(wrong, folder) / "log.txt").read_text()
+    assert unfinished([killed, good, wrong], folder) == [wrong]
 
 
-@pytest.mark.usefixtures("two_ray_workers")
-def test_ray_retries_the_cell_of_a_killed_worker(tmp_path: Path, locally: dict[int, Any]) -> None:
-    check_killed_worker("ray", tmp_path, locally)
+def test_ray_with_two_workers_one_of_which_is_killed(
+    tmp_path: Path, locally: dict[int, Any]
+) -> None:
+    pytest.importorskip("ray")
+    check_other_engine("ray", tmp_path, locally, jobs=2, options={})
 
 
-@pytest.mark.usefixtures("two_ray_workers")
-def test_ray_says_what_failed_and_brings_its_log(tmp_path: Path) -> None:
-    wrong, good = cell(0, error="no such reward", seconds=2), cell(1)
-    with pytest.raises(EngineError, match=f"{wrong.id} failed: ValueError: no such reward"):
-        run("ray", [wrong, good], tmp_path)
-    folder = cell_folder(wrong, tmp_path)
-    assert "Traceback" in (folder / "log.txt").read_text()
-    assert json.loads((folder / "progress.json").read_text()) == {"steps": 1, "of": 4}
-    assert unfinished([wrong, good], tmp_path) == [wrong]
-
-
-def test_submitit_retries_the_cell_of_a_killed_worker(
+def test_submitit_with_two_workers_one_of_which_is_killed(
     tmp_path: Path, locally: dict[int, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slurm = pytest.importorskip("sb3_gail_ext.comparison.engines.slurm", exc_type=ImportError)
     monkeypatch.setattr(slurm, "_GRACE", 1.0)  # seconds: no shared disk is slow here
-    check_killed_worker("slurm", tmp_path, locally, options={"cluster": "local"}, jobs=3)
+    check_other_engine("slurm", tmp_path, locally, jobs=2, options={"cluster": "local"})
 
 
 @pytest.fixture
@@ -312,6 +303,14 @@ def test_wrong_options_are_one_line(
     with pytest.raises(EngineError, match=re.escape(message)) as caught:
         run(engine, [cell()], tmp_path, options=options)
     assert "\n" not in str(caught.value)
+
+
+def test_where_no_ray_is_it_says_so_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"no Ray at 127\.0\.0\.1:1: .*refused; start one with"):
+        run("ray", [cell()], tmp_path, options={"address": "127.0.0.1:1"})
+    assert time.monotonic() - began < 10
 
 
 def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
