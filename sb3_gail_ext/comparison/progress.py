@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 
 from rich.console import Console
@@ -48,8 +49,9 @@ class Standing:
             f"{self.count('running')} running",
             *([f"{retrying} to be retried"] if retrying else []),
             *([f"{failed} failed"] if failed else []),
-            time_left(time.monotonic() - self.began, self.share()),
         ]
+        if self.count(*_ENDED) < len(self.states):
+            parts.append(time_left(time.monotonic() - self.began, self.share()))
         return ", ".join(parts)
 
 
@@ -83,8 +85,7 @@ def time_left(seconds: float, share: float) -> str:
     """How long the rest takes, if it goes on as it went."""
     if share < 0.01:
         return "time left unknown"
-    minutes = round(seconds * (1 - share) / share / 60)
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(ceil(seconds * (1 - share) / share / 60), 60)
     return f"about {hours} h {minutes:02d} min left" if hours else f"about {minutes} min left"
 
 
@@ -104,7 +105,7 @@ def _lines(standing: Standing, console: Console) -> Iterator[Callable[[str, str]
     def tell(id: str, state: str) -> None:
         nonlocal said
         standing.states[id] = state
-        wrong = f"{id} is {state}; " if state in ("retrying", "failed") else ""
+        wrong = f"{id}: {state}; " if state in ("retrying", "failed") else ""
         if wrong or (state == "done" and time.monotonic() - said > _LINE_EVERY):
             said = time.monotonic()
             console.out(f"{wrong}{standing.text()}", highlight=False)
@@ -117,9 +118,12 @@ def _lines(standing: Standing, console: Console) -> Iterator[Callable[[str, str]
 @contextmanager
 def _bars(standing: Standing, console: Console) -> Iterator[Callable[[str, str], None]]:
     """A bar of everything, and one for each running cell."""
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
+    columns = (
+        *(BarColumn(20), TextColumn("{task.percentage:>3.0f} %")),
+        TextColumn("{task.description}"),
+    )
     over = threading.Event()
-    with Progress(*columns, console=console, transient=False) as progress:
+    with Progress(*columns, console=console) as progress:
         whole = progress.add_task("", total=1.0)
         rows: dict[str, TaskID] = {}
 
@@ -146,6 +150,6 @@ def _redraw(standing: Standing, progress: Progress, whole: TaskID, rows: dict[st
         progress.remove_task(rows.pop(id))
     for id, share in running.items():
         if id not in rows:
-            rows[id] = progress.add_task(f"  {id}", total=1.0)
+            rows[id] = progress.add_task(id, total=1.0)
         progress.update(rows[id], completed=share)
     progress.update(whole, completed=standing.share(), description=standing.text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,8 +77,9 @@ def connected(jobs: int, address: str | None) -> Iterator[None]:
         )
     else:
         try:
+            _check_listening(address)
             ray.init(address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             why = last_line(str(error))
             raise EngineError(
                 f"no Ray at {address}: {why}; start one with: ray start --head"
@@ -86,6 +88,13 @@ def connected(jobs: int, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_listening(address: str) -> None:
+    """:raises OSError: at once, if nobody is there; Ray itself tries for two minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 # --- On the worker -----------------------------------------------------------------------------
