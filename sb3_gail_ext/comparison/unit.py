@@ -1,4 +1,4 @@
-"""One run of a comparison: `python -m sb3_gail_ext.comparison.unit SPECIFICATION FOLDER`.
+"""One run of a comparison, the work that engines send to where it is done.
 
 A unit depends on its specification alone, so that it can run anywhere, in any order, and again.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 from pathlib import Path
 
 import torch as th
@@ -44,7 +43,3 @@ def run_unit(specification: str, folder: str | Path) -> None:
     }
     with atomically(folder / RESULT) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    run_unit(Path(sys.argv[1]).read_text(), sys.argv[2])
