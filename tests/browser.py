@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_PATIENCE = 60.0  # seconds for an answer: the machine may be busy
+_PATIENCE = 150.0  # seconds for an answer: the machine may be busy
 
 
 class Browser:
@@ -88,11 +88,15 @@ class Browser:
             if answer.get("id") == self._last_id:
                 assert "error" not in answer, (method, answer["error"])
                 return dict(answer["result"])
-            self.events.append(answer)
+            self._keep(answer)
+
+    def _keep(self, message: dict[str, Any]) -> None:
+        if "method" in message:  # not a late answer to a command that was given up
+            self.events.append(message)
 
     def _wait_for(self, method: str) -> None:
         while not any(event["method"] == method for event in self.events):
-            self.events.append(self._read())
+            self._keep(self._read())
 
     def _read(self) -> dict[str, Any]:
         end = time.monotonic() + _PATIENCE
