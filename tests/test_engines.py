@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -213,6 +215,21 @@ def test_submitit_with_two_workers_one_of_which_is_killed(
     slurm = pytest.importorskip("sb3_gail_ext.comparison.engines.slurm", exc_type=ImportError)
     monkeypatch.setattr(slurm, "_GRACE", 1.0)  # seconds: no shared disk is slow here
     check_other_engine("slurm", tmp_path, locally, jobs=2, options={"cluster": "local"})
+
+
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_what_starts_a_cell_on_a_worker_imports_nothing_slow(
+    engine: str, package: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(package)
+    module = import_module(f"sb3_gail_ext.comparison.engines.{engine}")
+    cloudpickle = import_module("ray.cloudpickle" if engine == "ray" else "cloudpickle")
+    (tmp_path / "code").write_bytes(cloudpickle.dumps(module._run_cell))
+    script = (
+        "import pickle, sys; pickle.load(open(sys.argv[1], 'rb')); print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "code")]
+    assert subprocess.check_output(command, text=True) == "False\n"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,6 @@ from sb3_gail_ext.comparison.layout import LOG, RESULT, last_line
 
 # In the environment before NumPy and torch are imported, or they take every core.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_CHILD = Path(__file__).with_name("child.py")
 _PATIENCE = 5.0  # seconds from asking a process to end to making it
 
 
@@ -31,7 +31,7 @@ def start(
     """
     empty(folder)
     # -P: its own folder is not where `import ray` should look.
-    command = [sys.executable, "-u", "-P", "-X", "faulthandler", str(_CHILD), work]
+    command = [sys.executable, "-u", "-P", "-X", "faulthandler", str(_child()), work]
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
             [*command, str(folder.absolute())],
@@ -46,6 +46,14 @@ def start(
         _stdin(process).write(json.dumps(specification).encode() + b"\n")
         _stdin(process).flush()
     return process
+
+
+def _child() -> Path:
+    """Where `child.py` lies on this machine, found without the package's long imports."""
+    package = find_spec("sb3_gail_ext")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "comparison" / "engines" / "child.py"
 
 
 def empty(folder: Path) -> None:

@@ -18,16 +18,21 @@ import ray
 
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.bench.task import Cell
-from sb3_gail_ext.comparison.engines import process
+from sb3_gail_ext.comparison import engines
 from sb3_gail_ext.comparison.engines.attempt import Ended
 from sb3_gail_ext.comparison.engines.dispatch import dispatch
 from sb3_gail_ext.comparison.engines.engine import RETRIES, UNIT, OnChange
 from sb3_gail_ext.comparison.engines.errors import EngineError
 from sb3_gail_ext.comparison.engines.options import take
+from sb3_gail_ext.comparison.engines.process import empty, judge, start, stop
 from sb3_gail_ext.comparison.layout import PROGRESS, RESULT, cell_folder, last_line
 
 _OBJECT_STORE = 256 * 2**20  # bytes; Ray's own is a third of the memory, and a cell's files are few
 _EVERY = 1.0  # seconds between a worker's looks at its cell
+
+# What a worker does itself goes to it as code, and needs nothing but Python: by name, it would
+# import torch with this package, seconds and 300 MB, only to start the process that does so again.
+ray.cloudpickle.register_pickle_by_value(engines)
 
 
 def run(
@@ -56,38 +61,47 @@ def run(
 
 @contextmanager
 def connected(jobs: int, address: str | None) -> Iterator[None]:
-    """Ray, quiet.
+    """Ray, quiet; one that this process has already stays as it is.
 
-    :raises EngineError: if there is none at the address, or it cannot be used.
+    :raises EngineError: if there is none at the address, or none starts here.
     """
     if ray.is_initialized():
         yield
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of it
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        # "local", or Ray joins a cluster that happens to run on this machine.
-        ray.init(
-            "local",
-            num_cpus=jobs,
-            object_store_memory=_OBJECT_STORE,
-            include_dashboard=False,
-            **quiet,
-        )
+        _start(jobs)
     else:
-        try:
-            _check_listening(address)
-            ray.init(address, **quiet)
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            why = last_line(str(error))
-            raise EngineError(
-                f"no Ray at {address}: {why}; start one with: ray start --head"
-            ) from error
+        _join(address)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def _start(jobs: int) -> None:
+    own: dict[str, Any] = {"num_cpus": jobs, "object_store_memory": _OBJECT_STORE}
+    try:
+        # "local", or Ray joins a cluster that happens to run on this machine.
+        ray.init("local", include_dashboard=False, **own, **_QUIET)
+    except Exception as error:  # Ray raises that very class when its processes are late
+        raise EngineError(
+            f"Ray did not start: {last_line(str(error))}; on a busy machine, try again"
+        ) from error
+
+
+def _join(address: str) -> None:
+    try:
+        _check_listening(address)
+        ray.init(address, **_QUIET)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise EngineError(
+            f"no Ray at {address}: {last_line(str(error))}; start one with: ray start --head"
+        ) from error
 
 
 def _check_listening(address: str) -> None:
@@ -109,14 +123,14 @@ def _run_cell(
     """
     with TemporaryDirectory(prefix="sb3-gail-") as temporary:
         folder = Path(temporary) / "cell"
-        child = process.start(specification, folder, work, Path(directory))
+        child = start(specification, folder, work, Path(directory))
         try:
             while child.poll() is None:
                 board.write.remote(name, _read(folder / PROGRESS))
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(_EVERY)
         finally:
-            process.stop(child)
+            stop(child)
         files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
         return child.returncode, {k: v.read_bytes() for k, v in files.items() if v.is_file()}
 
@@ -164,7 +178,7 @@ class _There:
 
     def __init__(self, cell: Cell, folder: Path, work: str, notes: _Notes) -> None:
         self._folder, self._notes, self._name = folder, notes, uuid4().hex
-        process.empty(folder)
+        empty(folder)
         # Ray's own retries would not tell that a worker was lost, and queue behind other cells.
         task = _remote(_run_cell, num_cpus=1, max_retries=0)
         self._files = task.remote(cell.to_json(), work, os.getcwd(), self._name, notes.board)
@@ -188,7 +202,7 @@ class _There:
             return Ended("lost", last_line(str(error)))
         for name in sorted(files, key=lambda name: name == RESULT):  # which comes last
             _write(self._folder / name, files[name])
-        return process.judge(returncode, self._folder)
+        return judge(returncode, self._folder)
 
     def stop(self) -> None:
         ray.cancel(self._files, force=True)

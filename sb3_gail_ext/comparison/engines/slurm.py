@@ -9,15 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import cloudpickle
 import submitit
 from submitit.core.utils import FailedSubmissionError, UncompletedJobError
 
 from sb3_gail_ext.bench.task import Cell
-from sb3_gail_ext.comparison.engines import process
+from sb3_gail_ext.comparison import engines
 from sb3_gail_ext.comparison.engines.attempt import Ended
 from sb3_gail_ext.comparison.engines.dispatch import dispatch
 from sb3_gail_ext.comparison.engines.engine import RETRIES, UNIT, OnChange
 from sb3_gail_ext.comparison.engines.errors import EngineError
+from sb3_gail_ext.comparison.engines.process import judge, start, stop
 from sb3_gail_ext.comparison.layout import cell_folder, last_line
 
 _CLUSTERS = ("slurm", "local")  # of submitit's, those whose jobs are processes of their own
@@ -31,6 +33,10 @@ _FINAL = {  # what Slurm says of a job that would end so again
 }
 _EVERY = 1.0  # seconds between looks at a job: each touches the shared disk
 _GRACE = 15.0  # seconds for a result to arrive by a shared disk after its job has ended
+
+# What a worker does itself goes to it as code, and needs nothing but Python: by name, it would
+# import torch with this package, seconds and 300 MB, only to start the process that does so again.
+cloudpickle.register_pickle_by_value(engines)
 
 
 def run(
@@ -78,11 +84,11 @@ def _for_submitit(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run_cell(specification: str, folder: Path, work: str, directory: Path) -> int:
     """On the worker: run a cell in a process of its own and give its exit code."""
-    child = process.start(specification, folder, work, directory)
+    child = start(specification, folder, work, directory)
     try:
         return child.wait()
     finally:
-        process.stop(child)
+        stop(child)
 
 
 class _Job:
@@ -116,7 +122,7 @@ class _Job:
 
     def _end(self) -> Ended:
         try:
-            return process.judge(self._job.result(), self._folder)
+            return judge(self._job.result(), self._folder)
         except UncompletedJobError as error:  # of Python, or submitit's own at the time limit
             trace = str(error).partition("\n---")[2].rpartition("\n---")[0]
             return Ended("failed", last_line(trace or str(error)))
