@@ -28,6 +28,7 @@ import sb3_gail_ext
 from sb3_gail_ext import BC, DAC, GAIL, ChapterFigureCallback, WandbTracker, save_demonstrations
 from sb3_gail_ext.cli.main import main
 from sb3_gail_ext.demonstrations.cards import sha256
+from sb3_gail_ext.experts import making
 from sb3_gail_ext.policies.loading import load_policy
 from sb3_gail_ext.tracking import session
 from sb3_gail_ext.tracking.artifacts import use_dataset
@@ -739,6 +740,32 @@ def test_train_and_evaluate_from_the_command_line(
     assert evaluated.summary["config"]["demonstrations_sha256"] == sha256(hopper_file)
     [row] = evaluated.history
     assert table_at_file(files_of(out)[-1], row)["columns"] == ["episode", "seed", "return"]
+
+
+def test_an_expert_is_a_run_whose_outputs_are_model_and_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(making, "N_EVALUATION_EPISODES", 3)
+    arguments = ["--env", ENV, "--algo", "ppo", "--steps", "2048", "--episodes", "1"]
+    assert main(["expert", *arguments, "--out", "made", "--no-progress", "--wandb"]) == 0
+    [made] = (tmp_path / "made").glob("*.npz")
+    run = read_back(tmp_path / "runs" / "experts" / f"{ENV}_ppo_0")
+    assert run.run["job_type"] == "expert"
+    assert run.run["run_group"] == f"ppo/{ENV}/n0"
+    assert [r[STEP] for r in run.history if "rollout/ep_rew_mean" in r] == [2048]
+    [dataset] = run.artifacts("dataset")
+    assert dataset["metadata"]["sha256"] == sha256(made)
+    assert {e["path"] for e in dataset["manifest"]["contents"]} == {
+        made.name,
+        made.with_suffix(".card.json").name,
+    }
+    best = run.artifacts("model")[-1]
+    assert sorted(best["aliases"]) == ["best", "latest"]  # W&B adds the latter itself
+    assert best["metadata"]["checkpoint_steps"] == 2048
+    card = json.loads(made.with_suffix(".card.json").read_text())
+    evaluated = run.summary["summary"]["eval/return_mean"]
+    assert evaluated == pytest.approx(np.mean(card["evaluation"]["returns"]))
 
 
 def table_at_file(file: Path, row: dict[str, Any]) -> dict[str, Any]:

@@ -62,8 +62,10 @@ def open_run(folder: Path, *, mode: str | None = None, **init: Any) -> Any:
         )
     folder.mkdir(parents=True, exist_ok=True)
     settings = wandb.Settings(quiet=True, x_transaction_log_flush_interval=_SECONDS_UNTIL_WRITTEN)
+    # W&B's background process may have been started in another working directory.
+    where = {"dir": str(folder.absolute()), "mode": choose_mode(mode)}
     try:
-        run = wandb.init(dir=str(folder), mode=choose_mode(mode), settings=settings, **init)
+        run = wandb.init(settings=settings, **where, **init)
     except wandb.Error as error:
         raise TrackingError(f"W&B: {error}; WANDB_MODE=offline tracks without it") from error
     run.define_metric(STEP)
