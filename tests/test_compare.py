@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from imitation.data.types import TrajectoryWithRew
+from wandb_files import csv_rows, metrics, read_back
 
 from sb3_gail_ext import compare, save_demonstrations
 from sb3_gail_ext.cli.main import main
@@ -64,8 +65,7 @@ def run(demonstrations: Path, folder: Path, **changes: Any) -> dict[str, Any]:
         {CARTPOLE: demonstrations},
         folder,
         films=False,
-        say=lambda _: None,
-        **{**SMALL, **changes},
+        **{"say": lambda _: None, **SMALL, **changes},
     )
 
 
@@ -134,6 +134,29 @@ def test_a_killed_comparison_ends_with_the_same_table(
     summary = run(cartpole_file, tmp_path / "killed")
     run(cartpole_file, finished)
     assert json.loads((finished / "summary.json").read_text()) == summary
+
+
+def test_every_run_is_tracked_once(
+    finished: Path, cartpole_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    said: list[str] = []
+    run(cartpole_file, finished, wandb_project="tested", say=said.append)
+    assert "W&B: 4 runs tracked in project tested" in said
+    run(cartpole_file, finished, wandb_project="tested", say=said.append)
+    assert "W&B: 0 runs tracked in project tested" in said
+    gail = next(r for r in results_of(finished).values() if r["method"] == "gail" and not r["seed"])
+    folder = finished / "cells" / gail["id"]
+    tracked = read_back(folder)
+    config = tracked.summary["config"]
+    assert (config["algo"], config["env"], config["seed"]) == ("gail", CARTPOLE, 0)
+    assert metrics(tracked.history) == csv_rows(folder / "metrics.csv")
+    scores = {
+        row["global_step"]: row["eval/score"] for row in tracked.history if "eval/score" in row
+    }
+    assert [[step, score] for step, score in scores.items()] == gail["result"]["curve"]
+    assert tracked.summary["summary"]["score"] == gail["result"]["score"]
 
 
 # --- The command line --------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -23,6 +22,15 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import CSVOutputFormat, Logger
 from stable_baselines3.common.logger import Figure as LoggedFigure
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from wandb_files import (
+    PATIENCE,
+    ReadBack,
+    csv_rows,
+    files_of,
+    metrics,
+    read_back,
+    read_file,
+)
 
 import sb3_gail_ext
 from sb3_gail_ext import BC, DAC, GAIL, ChapterFigureCallback, WandbTracker, save_demonstrations
@@ -40,7 +48,6 @@ wandb = pytest.importorskip("wandb")
 
 ENV = "Pendulum-v1"
 ROOT = Path(sb3_gail_ext.__file__).parents[1]
-_PATIENCE = 60  # seconds for W&B's background process on a busy machine
 
 
 @pytest.fixture(autouse=True)
@@ -49,71 +56,6 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("WANDB_SILENT", "true")
     yield
     wandb.finish()  # what a failed test has left open
-
-
-# --- Reading back ------------------------------------------------------------------------------
-
-
-def inspect(file: Path, *options: str) -> str:
-    """What W&B's own reader prints of a run's file."""
-    program = Path(sys.executable).with_name("wandb")
-    done = subprocess.run(
-        [program, "leet", "inspect", *options, "--json", file],
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE,
-        check=True,
-    )
-    return done.stdout
-
-
-class ReadBack(NamedTuple):
-    """A run as its file tells it."""
-
-    summary: dict[str, Any]
-    records: list[dict[str, Any]]
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        return [r["history"]["item"] for r in self.records if r["type"] == "history"]
-
-    @property
-    def run(self) -> dict[str, Any]:
-        return next(r["run"] for r in self.records if r["type"] == "run")
-
-    def artifacts(self, kind: str) -> list[dict[str, Any]]:
-        of_all = [r["artifact"] for r in self.records if r["type"] == "artifact"]
-        of_kind = [a for a in of_all if a["type"] == kind]
-        return [{**a, "metadata": json.loads(a["metadata"])} for a in of_kind]
-
-
-def files_of(folder: Path) -> list[Path]:
-    return sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
-
-
-def read_back(folder: Path) -> ReadBack:
-    [file] = files_of(folder)
-    return read_file(file)
-
-
-def read_file(file: Path) -> ReadBack:
-    records = [json.loads(line) for line in inspect(file).splitlines()]
-    return ReadBack(json.loads(inspect(file, "--summary")), records)
-
-
-def metrics(history: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """Rows of SB3's logger, by step: neither W&B's own entries nor pictures."""
-    rows = [row for row in history if "time/total_timesteps" in row]
-    return [
-        {k: float(v) for k, v in row.items() if k[0] != "_" and not k.startswith("chapter/")}
-        for row in rows
-    ]
-
-
-def csv_rows(path: Path) -> list[dict[str, float]]:
-    with path.open() as file:
-        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-    return [{**row, STEP: row["time/total_timesteps"]} for row in rows]
 
 
 # --- Tiny trainings ----------------------------------------------------------------------------
@@ -496,7 +438,7 @@ def test_nothing_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "five rows\n"
     process.send_signal(signal.SIGKILL)  # at once: no time for anything to be written later
-    process.wait(_PATIENCE)
+    process.wait(PATIENCE)
     expected = csv_rows(tmp_path / "metrics.csv")
     assert [row[STEP] for row in expected] == [64, 128, 192, 256, 320]
     [file] = files_of(tmp_path)
@@ -644,7 +586,7 @@ def test_wandb_is_imported_late_and_asks_nobody_to_log_in(tmp_path: Path) -> Non
         cwd=ROOT,
         env={**no_key, "HOME": str(tmp_path)},
         stdin=subprocess.DEVNULL,
-        timeout=_PATIENCE,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout == "False\noffline\n"
