@@ -133,6 +133,7 @@ def _summary(
         "runs do not tell them apart.",
         "score": "expert-normalised: 0 is a random agent, 1 the expert",
         "n_runs": len(results),
+        "n_missing": 0,
         "table": table,
         "improvement": [
             _improvement(env_id, n, m, scores(m, env_id, n), scores("bc", env_id, n))

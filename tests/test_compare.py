@@ -1,7 +1,7 @@
 """A whole comparison: units, engine, results, report; stopped, resumed, grown."""
 
 import json
-import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +16,7 @@ from wandb_files import csv_rows, metrics, read_back
 
 from sb3_gail_ext import compare, save_demonstrations
 from sb3_gail_ext.cli.main import main
+from sb3_gail_ext.comparison.engines import EngineError
 from sb3_gail_ext.comparison.lock import sole_user
 from sb3_gail_ext.policies.loading import load_policy
 
@@ -73,6 +74,11 @@ def results_of(folder: Path) -> dict[str, dict[str, Any]]:
     return {p.parent.name: json.loads(p.read_text()) for p in folder.glob("cells/*/result.json")}
 
 
+def times_of(folder: Path) -> dict[str, int]:
+    """When each result was written."""
+    return {p.parent.name: p.stat().st_mtime_ns for p in folder.glob("cells/*/result.json")}
+
+
 def test_every_unit_leaves_its_result_and_model(finished: Path) -> None:
     results = results_of(finished)
     assert len(results) == 4
@@ -107,11 +113,12 @@ def test_the_summary_counts_its_runs(finished: Path) -> None:
     assert summary["verdict"].split(" (")[0] in page
 
 
-def test_nothing_is_run_twice(finished: Path, cartpole_file: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in finished.glob("cells/*/result.json")}
+def test_nothing_is_run_twice(finished: Path, cartpole_file: Path, tmp_path: Path) -> None:
+    finished = Path(shutil.copytree(finished, tmp_path / "grown"))
+    before = times_of(finished)
     summary = run(cartpole_file, finished, seeds=(0, 1, 2))
     assert summary["n_runs"] == 6
-    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert times_of(finished).items() >= before.items()
     assert len(results_of(finished)) == 6
     again = run(cartpole_file, finished)  # as it was
     assert again["n_runs"] == 4
@@ -125,13 +132,16 @@ def test_a_killed_comparison_ends_with_the_same_table(
         f"from sb3_gail_ext import compare\ncompare(['bc', 'gail'], {{{CARTPOLE!r}: "
         f"{str(cartpole_file)!r}}}, {str(tmp_path / 'killed')!r}, films=False, **{SMALL!r})\n"
     )
-    dice = random.Random(0)
-    for _ in range(2):
-        process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL)
-        time.sleep(dice.uniform(4, 12))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL)
+    while not (before := times_of(tmp_path / "killed")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(before) < 4
     summary = run(cartpole_file, tmp_path / "killed")
+    assert times_of(tmp_path / "killed").items() >= before.items()  # what was done still is
+    assert len(times_of(tmp_path / "killed")) == 4
     run(cartpole_file, finished)
     assert json.loads((finished / "summary.json").read_text()) == summary
 
@@ -159,6 +169,38 @@ def test_every_run_is_tracked_once(
     assert tracked.summary["summary"]["score"] == gail["result"]["score"]
 
 
+def test_a_failed_run_does_not_keep_the_others_from_being_reported(
+    finished: Path, cartpole_file: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "failed"))
+    (folder / "report.html").unlink()
+    settings = {**SMALL["settings"], "sqil": {"batch_size": "many"}}
+    with pytest.raises(EngineError, match=r"sqil.*failed"):
+        compare(
+            ["bc", "gail", "sqil"],
+            {CARTPOLE: cartpole_file},
+            folder,
+            films=False,
+            say=lambda _: None,
+            **{**SMALL, "settings": settings, "seeds": (0,)},
+        )
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["n_runs"], summary["n_missing"]) == (2, 1)
+    assert (folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"engine": "lcoal"}, "unknown engine 'lcoal'"), ({"jobs": 0}, "jobs is 0")],
+)
+def test_bad_arguments(
+    changes: dict[str, Any], message: str, cartpole_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(cartpole_file, tmp_path / "never", **changes)
+    assert not (tmp_path / "never").exists()
+
+
 # --- The command line --------------------------------------------------------------------------
 
 
@@ -173,6 +215,10 @@ def test_every_run_is_tracked_once(
         (["--methods", "bc", "dagger"], "nobody to ask"),
         (["--baseline", "gail", "--methods", "bc", "dac"], "none of the methods"),
         (["--env", CARTPOLE, CARTPOLE], "2 environment(s) and 1 file(s)"),
+        (["--address", "head:6379"], "--address is for --engine ray"),
+        (["--slurm", "partition=cpu"], "--slurm is for --engine slurm"),
+        (["--engine", "slurm", "--slurm", "cpu"], "--slurm cpu: no value"),
+        (["--expert-models", "expert.zip"], "--expert-models are for dagger"),
     ],
 )
 def test_bad_input_ends_in_one_line(

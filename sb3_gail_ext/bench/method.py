@@ -20,6 +20,7 @@ class Method:
     model: Any  # has `predict`
     learn: Callable[[int, BetweenRollouts], None]
     stages: dict[str, tuple[Any, str]] = field(default_factory=dict)  # name: object, its method
+    settings: dict[str, Any] = field(default_factory=dict)  # all that it has, defaults included
 
 
 class _BetweenRollouts(BaseCallback):
@@ -39,13 +40,15 @@ class _BetweenRollouts(BaseCallback):
         self.function(self.num_timesteps)
 
 
-def sb3_method(model: BaseAlgorithm, **stages: tuple[Any, str]) -> Method:
+def sb3_method(
+    model: BaseAlgorithm, settings: dict[str, Any] | None = None, **stages: tuple[Any, str]
+) -> Method:
     """Any SB3 algorithm, with `stages` to time beyond its own."""
 
     def learn(total_timesteps: int, between_rollouts: BetweenRollouts) -> None:
         model.learn(total_timesteps, callback=_BetweenRollouts(between_rollouts))
 
-    return Method(model, learn, {**sb3_stages(model), **stages})
+    return Method(model, learn, {**sb3_stages(model), **stages}, settings or {})
 
 
 def sb3_stages(model: Any) -> dict[str, tuple[Any, str]]:

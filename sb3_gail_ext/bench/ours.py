@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.utils import set_random_seed
 
@@ -17,7 +20,8 @@ from sb3_gail_ext.algorithms.sqil import SQIL
 from sb3_gail_ext.bench.method import BetweenRollouts, Method, sb3_method
 from sb3_gail_ext.bench.task import Task
 from sb3_gail_ext.chapter import CHAPTER_GENERATORS, Variant, chapter_gail_kwargs
-from sb3_gail_ext.presets.preset import Preset, override
+from sb3_gail_ext.presets.preset import BASES, Preset, as_settings, override
+from sb3_gail_ext.presets.resolved import resolve
 
 N_ENVS = 8
 
@@ -40,6 +44,7 @@ def _on_policy(algorithm: Any, task: Task, seed: int, settings: dict[str, Any]) 
     )
     return sb3_method(
         model,
+        _all_settings(preset, model),
         discriminator=(model, "_update_discriminator"),
         relabelling=(model.rollout_buffer, "relabel"),
         rehearsal=(model, "_rehearse"),
@@ -50,12 +55,22 @@ def dac(task: Task, seed: int, settings: dict[str, Any]) -> Method:
     """This package's DAC, in one environment like `sac`; `settings` are its arguments."""
     venv = make_vec_env(task.env_id, n_envs=1, seed=seed)
     model = DAC("MlpPolicy", venv, task.load(seed), seed=seed, device="cpu", **settings)
+    preset = replace(BASES["dac"], algorithm_kwargs=settings)
     return sb3_method(
         model,
+        _all_settings(preset, model),
         discriminator=(model, "_update_discriminator"),
         relabelling=(model.replay_buffer, "sample"),
         rehearsal=(model, "_before_actor_step"),
     )
+
+
+def _all_settings(preset: Preset, model: BaseAlgorithm) -> dict[str, Any]:
+    """Those of a run, defaults included; as text, what JSON cannot hold."""
+    known = as_settings(resolve(preset, model))
+    del known["n_timesteps"]  # not the preset's here
+    as_text: dict[str, Any] = json.loads(json.dumps(known, default=str))
+    return as_text
 
 
 def sqil(task: Task, seed: int, settings: dict[str, Any]) -> Method:

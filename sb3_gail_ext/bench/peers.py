@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from typing import Any
 
 import numpy as np
 from imitation.algorithms import bc
 from imitation.algorithms.adversarial.gail import GAIL as ImitationGAIL
 from imitation.rewards.reward_nets import BasicRewardNet
-from imitation.util import logger as imitation_logger
+from imitation.util.logger import HierarchicalLogger
 from imitation.util.networks import RunningNorm
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 
@@ -64,7 +64,7 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
             **settings,
         },
         allow_variable_horizon=True,  # episodes end early here as they do for every other method
-        custom_logger=imitation_logger.configure(tempfile.mkdtemp(), format_strs=[]),
+        custom_logger=HierarchicalLogger(Logger(None, [])),
     )
 
     def learn(total_timesteps: int, between_rollouts: BetweenRollouts) -> None:
@@ -84,21 +84,31 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
 
 
 def imitation_behaviour_cloning(task: Task, seed: int, settings: dict[str, Any]) -> Method:
-    """`imitation`'s behaviour cloning of PPO's policy; no environment step."""
+    """`imitation`'s behaviour cloning of PPO's policy; no environment step.
+
+    :param settings: `n_epochs` or `n_batches`, of 32 transitions each; 50 epochs by default.
+    :raises ValueError: if there is another one.
+    """
+    unknown = settings.keys() - {"n_epochs", "n_batches"}
+    if unknown:
+        raise ValueError(f"imitation_bc has no setting {min(unknown)}; give n_epochs or n_batches")
     set_random_seed(seed)
     venv = make_vec_env(task.env_id, n_envs=1, seed=seed)
     policy = ActorCriticPolicy(venv.observation_space, venv.action_space, lambda _: 1e-3)
+    demonstrations = task.load(seed)
     trainer = bc.BC(
         observation_space=venv.observation_space,
         action_space=venv.action_space,
         rng=np.random.default_rng(seed),
         policy=policy,
-        demonstrations=task.load(seed),
-        custom_logger=imitation_logger.configure(tempfile.mkdtemp(), format_strs=[]),
+        demonstrations=demonstrations,
+        batch_size=min(32, sum(map(len, demonstrations))),  # it refuses to draw more
+        custom_logger=HierarchicalLogger(Logger(None, [])),
     )
+    length = settings or {"n_epochs": 50}
 
     def learn(total_timesteps: int, between_rollouts: BetweenRollouts) -> None:
-        trainer.train(n_epochs=settings.get("n_epochs", 50), progress_bar=False)
+        trainer.train(**length, progress_bar=False)
         between_rollouts(0)
 
-    return Method(policy, learn)
+    return Method(policy, learn, settings=length)

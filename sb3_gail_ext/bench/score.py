@@ -25,8 +25,9 @@ def measure_score(cell: Cell, folder: Path) -> dict[str, Any]:
     The metrics are those of methods with a discriminator.
 
     :returns: `score`, expert-normalised, of `n_final_episodes` seeded starts, their `returns`,
-        `random_mean` and `expert_mean` on the same starts, `curve`, a list of `[env steps, score]`
-        of `n_episodes` starts each, `env_steps`, and `seconds` of training without evaluations.
+        `random_mean` and `expert_mean` (on the same starts, if `same_starts`), `curve`, a list of
+        `[env steps, score]` of `n_episodes` starts each, `env_steps`, `seconds` of training without
+        evaluations, and `settings`, all that the method had, as far as it knows them.
     :raises DemonstrationError: if the demonstrations cannot be used.
     """
     task, measure = cell.task, cell.measure
@@ -60,9 +61,11 @@ def measure_score(cell: Cell, folder: Path) -> dict[str, Any]:
         "returns": [round(float(value), 3) for value in final],
         "random_mean": round(scale.random_mean, 3),
         "expert_mean": round(scale.expert_mean, 3),
+        "same_starts": scale.same_starts,
         "curve": [list(point) for point in curve],
         "env_steps": curve[-1][0],
         "seconds": round(seconds, 2),
+        "settings": method.settings or cell.settings,
     }
 
 

@@ -10,7 +10,12 @@ from typing import Any
 
 from imitation.data.types import TrajectoryWithRew
 
-from sb3_gail_ext.demonstrations.cards import expert_returns, package_versions, sha256
+from sb3_gail_ext.demonstrations.cards import (
+    expert_returns,
+    package_versions,
+    read_card,
+    sha256,
+)
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
@@ -49,17 +54,32 @@ class Task:
             )
         return mean
 
-    def fingerprint(self) -> str:
-        """Of what a result depends on besides its specification: data, this code, its packages."""
-        parts = [sha256(Path(self.demonstrations)), json.dumps(package_versions())]
-        parts += [sha256(path) for path in _sources()]
+    def fingerprint(self, *others: Path) -> str:
+        """Of what a result depends on besides its specification.
+
+        Data, the expert's returns in the data card, this code, its packages.
+
+        :param others: more files that it depends on.
+        """
+        path = Path(self.demonstrations)
+        evaluation = (read_card(path) or {}).get("evaluation")
+        parts = [sha256(path), json.dumps(evaluation), json.dumps(package_versions())]
+        parts += [sha256(path) for path in (*others, *_sources())]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
+# What is done with results, or shows them.
+_AFTERWARDS = (
+    *("cli", "comparison", "tracking", "experts", "experiment.py", "bench/plots.py"),
+    *("bench/tables.py", "evaluation/films.py", "evaluation/video.py", "evaluation/plots.py"),
+    "evaluation/live.py",
+)
+
+
 def _sources() -> list[Path]:
-    """This package's files that a result can depend on; not what is done with results."""
+    """This package's files that a result can depend on."""
     package = Path(__file__).parents[1]
-    after = (package / "cli", package / "comparison")
+    after = [package / name for name in _AFTERWARDS]
     return sorted(p for p in package.rglob("*.py") if not any(p.is_relative_to(a) for a in after))
 
 
@@ -80,7 +100,9 @@ class Cell:
     @property
     def id(self) -> str:
         """Names the cell's result file; another specification has another id."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        content = asdict(self)
+        del content["task"]["demonstrations"]  # a path; the fingerprint knows the file
+        text = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.kind}_{self.task.env_id}_{self.label}_{self.seed}_{digest}".replace("/", "_")
 
@@ -91,3 +113,8 @@ class Cell:
     def from_json(cls, text: str) -> Cell:
         content = json.loads(text)
         return cls(**{**content, "task": Task(**content["task"])})
+
+
+def experts_of(cell: Cell) -> list[Path]:
+    """The model that DAgger asks, which its results depend on."""
+    return [Path(cell.settings["expert"])] if "expert" in cell.settings else []

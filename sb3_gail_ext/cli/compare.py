@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sb3_gail_ext.cli import common
+from sb3_gail_ext.comparison.engines import ENGINES
+from sb3_gail_ext.comparison.study import COMPARABLE
+from sb3_gail_ext.presets.errors import PresetError
+from sb3_gail_ext.presets.yaml_text import read_yaml
 
 _EPILOG = """examples:
   sb3-gail compare --preset quick
@@ -22,16 +26,12 @@ with more seeds, methods or demonstrations than before only what is new is run.
 writes into --out: report.html (all of it, opens without a network), report.md, summary.json and,
 of each run, cells/*/result.json, metrics.csv and model.zip
 
+A difference is claimed where intervals have nothing in common, of five seeds or more.
+
 methods: bc, dagger (asks an expert's model), gail, airl, dac, sqil, chapter_printed and
 chapter_corrected (the book chapter's GAIL), imitation and imitation_bc (that package's own)
 """
 
-# `sb3_gail_ext.comparison.study.COMPARABLE`, not imported for the sake of a quick --help.
-METHODS = (
-    *("gail", "airl", "dac", "sqil", "bc", "dagger", "chapter_printed", "chapter_corrected"),
-    *("imitation", "imitation_bc"),
-)
-ENGINES = ("local", "ray", "slurm")
 _SHIPPED = {
     "HopperMuJoCoEnv-v0": Path("expert_data/HopperMuJoCoEnv-v0/deterministic.trpo.Hopper.0.00.npz"),
     "Hopper-v4": Path("expert_data/Hopper-v4/deterministic.trpo.Hopper.0.00.npz"),
@@ -40,7 +40,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {  # a quarter of an hour on two cores
         "env": ["HopperMuJoCoEnv-v0"],
         "n_demos": [1, 4],
-        "seeds": 3,
         "steps": 150_000,
         "eval_episodes": 20,
     },
@@ -74,9 +73,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--demos", nargs="+", type=Path, metavar="FILE", help="a file for each --env, in its order"
     )
     parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, metavar="METHOD", help="default bc gail"
+        "--methods", nargs="+", choices=COMPARABLE, metavar="METHOD", help="default bc gail"
     )
-    parser.add_argument("--baseline", choices=METHODS, metavar="METHOD", help="default bc")
+    parser.add_argument("--baseline", choices=COMPARABLE, metavar="METHOD", help="default bc")
     parser.add_argument(
         "--n-demos", nargs="+", type=int, metavar="N", help="episodes; default 1 4 11 25"
     )
@@ -98,7 +97,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="ZIP",
         help="for dagger, one for each --env",
     )
-    parser.add_argument("--engine", choices=ENGINES, default="local", help="where runs are run")
+    parser.add_argument(
+        "--engine", choices=tuple(ENGINES), default="local", help="where runs are run"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="runs at once; default 2")
     parser.add_argument("--address", help="of a Ray cluster; default one on this machine")
     parser.add_argument(
@@ -118,12 +119,11 @@ def run(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.comparison.compare import compare
     from sb3_gail_ext.comparison.engines import EngineError
     from sb3_gail_ext.comparison.lock import FolderInUseError
-    from sb3_gail_ext.presets.errors import PresetError
 
     _complete(arguments)
     _check(arguments)
     project = common.wandb_project(arguments)
-    experts = dict(zip(arguments.env, arguments.expert_models or (), strict=False))
+    experts = dict(zip(arguments.env, arguments.expert_models or (), strict=False))  # all or none
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     try:
         summary = compare(
@@ -178,15 +178,34 @@ def _check(arguments: argparse.Namespace) -> None:
     for env_id in arguments.env:
         common.check_env_id(env_id)
         common.check_imitable(env_id)
-    for path in arguments.expert_models or ():
-        common.load_model(path)
+    _check_experts(arguments)
+    for engine, given in (("ray", arguments.address), ("slurm", arguments.slurm)):
+        if given and arguments.engine != engine:
+            option = {"ray": "--address", "slurm": "--slurm"}[engine]
+            raise common.InputError(f"{option} is for --engine {engine}; add it, or leave both out")
     common.check_folder(arguments.out)
 
 
+def _check_experts(arguments: argparse.Namespace) -> None:
+    models = arguments.expert_models or ()
+    if models and "dagger" not in arguments.methods:
+        raise common.InputError("--expert-models are for dagger; add it to --methods")
+    if models and len(models) != len(arguments.env):
+        raise common.InputError(
+            f"{len(arguments.env)} environment(s) and {len(models)} expert model(s); give "
+            "--expert-models one for each --env, in its order"
+        )
+    for env_id, path in zip(arguments.env, models, strict=False):
+        common.check_same_spaces(common.load_model(path), env_id)
+
+
 def _engine_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    if arguments.engine == "ray":
-        return {"address": arguments.address} if arguments.address else {}
-    if arguments.engine == "slurm":
-        pairs = [pair.partition("=") for pair in arguments.slurm]
-        return {key: int(value) if value.isdigit() else value for key, _, value in pairs}
-    return {}
+    if arguments.engine == "ray" and arguments.address:
+        return {"address": arguments.address}
+    options = {}
+    for pair in arguments.slurm:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise common.InputError(f"--slurm {pair}: no value; give KEY=VALUE, like partition=cpu")
+        options[key] = read_yaml(value, f"--slurm {pair}")
+    return options

@@ -9,7 +9,7 @@ from typing import Any
 
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.bench.task import Cell
-from sb3_gail_ext.comparison.engines import run_cells
+from sb3_gail_ext.comparison.engines import ENGINES, EngineError, run_cells
 from sb3_gail_ext.comparison.films import film_methods
 from sb3_gail_ext.comparison.layout import RESULT, cell_folder
 from sb3_gail_ext.comparison.lock import sole_user
@@ -57,29 +57,51 @@ def compare(
     :raises DemonstrationError: before any run, if the demonstrations cannot be used.
     :raises ValueError: likewise, if an argument cannot.
     :raises FolderInUseError: if another comparison is at work in `folder`.
-    :raises EngineError: if a run failed; the others are done then.
+    :raises EngineError: if a run failed; the others are done and reported then.
 
     >>> compare(["bc", "gail"], {"Hopper-v4": "hopper.npz"}, n_demonstrations=(1, 4))
     """
     files = {env_id: Path(path) for env_id, path in demonstrations.items()}
-    plan, folder = Study(methods, files, **study), Path(folder)
+    plan, folder = Study(tuple(methods), files, **study), Path(folder)
+    pair = _whom_to_compare(plan.methods, baseline)
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; give one of {', '.join(ENGINES)}")
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}; give a positive number")
+    check_demonstrations_suffice(plan)
+    cells = cells_of(plan)
+    failure: EngineError | None = None
+    with sole_user(folder):
+        try:
+            run_cells(cells, folder, engine=engine, jobs=jobs, options=dict(engine_options or {}))
+        except EngineError as error:  # what is done is reported all the same
+            failure = error
+        done = [cell for cell in cells if (cell_folder(cell, folder) / RESULT).is_file()]
+        if failure is not None and not done:
+            raise failure
+        results = read_results(done, folder)
+        summary = summarize_results(results, *pair, n_missing=len(cells) - len(done))
+        with atomically(folder / "summary.json") as temporary:
+            temporary.write_text(json.dumps(summary, indent=1) + "\n")
+        filmed = film_methods(results, folder, say) if films else None
+        say(f"report: {write_report(folder, summary, results, command=command, films=filmed)}")
+        if wandb_project is not None:
+            track_results(done, results, folder, wandb_project, say)
+    if failure is not None:
+        raise failure
+    return summary
+
+
+def _whom_to_compare(methods: Sequence[str], baseline: str | None) -> tuple[str, str]:
+    """The method of the verdict (gail, or the first other one), and whom it is compared with.
+
+    :raises ValueError: if `baseline` is none of the methods.
+    """
     chosen = baseline or (BASELINE if BASELINE in methods else methods[0])
     if chosen not in methods:
         raise ValueError(f"baseline {chosen!r} is none of the methods; add it, or name one of them")
-    check_demonstrations_suffice(plan)
-    cells = cells_of(plan)
-    with sole_user(folder):
-        run_cells(cells, folder, engine=engine, jobs=jobs, options=dict(engine_options or {}))
-        results = read_results(cells, folder)
-        summary = summarize_results(results, chosen)
-        with atomically(folder / "summary.json") as temporary:
-            temporary.write_text(json.dumps(summary, indent=1) + "\n")
-        if wandb_project is not None:
-            track_results(cells, results, folder, wandb_project, say)
-        filmed = film_methods(results, folder, say) if films else None
-        page = write_report(folder, summary, results, command=command, films=filmed)
-    say(f"report: {page}")
-    return summary
+    others = [method for method in methods if method != chosen]
+    return ("gail" if "gail" in others else next(iter(others), chosen)), chosen
 
 
 def read_results(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from sb3_gail_ext.tracking.cells import track_cell
 
 Result = dict[str, Any]  # the content of a unit's `result.json`
 _STEP = "time/total_timesteps"
-_TRACKED = "wandb_tracked"  # an empty file: this run is in W&B, whole
+_TRACKED = "wandb_project"  # a file with its name: this run is there, whole
 
 
 def track_results(
@@ -37,12 +39,18 @@ def track_results(
     new = [
         (cell, result)
         for cell, result in zip(cells, results, strict=True)
-        if not (cell_folder(cell, folder) / _TRACKED).is_file()
+        if _tracked_in(cell_folder(cell, folder)) != project
     ]
     for cell, result in new:
         _track(cell, result, cell_folder(cell, folder), project)
-        (cell_folder(cell, folder) / _TRACKED).touch()
+        if os.environ.get("WANDB_MODE") != "disabled":
+            (cell_folder(cell, folder) / _TRACKED).write_text(project)
     say(f"W&B: {len(new)} runs tracked in project {project}")
+
+
+def _tracked_in(folder: Path) -> str | None:
+    marker = folder / _TRACKED
+    return marker.read_text() if marker.is_file() else None
 
 
 def _track(cell: Cell, result: Result, folder: Path, project: str) -> None:
@@ -59,7 +67,9 @@ def _track(cell: Cell, result: Result, folder: Path, project: str) -> None:
         curve=_rows(folder / "metrics.csv", measured["curve"]),
         summary={"score": measured["score"], "seconds": result["seconds"]},
         returns=np.array(measured["returns"]),
-        expert_return=measured["expert_mean"],
+        # Tracked again after a kill between the two, it is the same run.
+        id=hashlib.sha256(f"{project} {cell.id}".encode()).hexdigest()[:16],
+        resume="allow",
     )
 
 

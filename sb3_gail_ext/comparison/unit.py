@@ -14,7 +14,7 @@ import torch as th
 import sb3_gail_ext  # registers the environments  # noqa: F401
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.bench.score import measure_score
-from sb3_gail_ext.bench.task import Cell
+from sb3_gail_ext.bench.task import Cell, experts_of
 from sb3_gail_ext.comparison.layout import RESULT
 from sb3_gail_ext.demonstrations.cards import package_versions
 from sb3_gail_ext.machine import describe_machine
@@ -26,15 +26,23 @@ def run_unit(specification: str, folder: str | Path) -> None:
     Writes into `folder`; `result.json` comes last, and whole: the unit is done where it lies.
 
     :param specification: a cell as JSON.
+    :raises DemonstrationError: if the demonstrations cannot be used.
+    :raises RuntimeError: if code, versions or data are not those that the cell was planned with.
     """
     th.set_num_threads(1)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     cell = Cell.from_json(specification)
+    if cell.fingerprint != cell.task.fingerprint(*experts_of(cell)):
+        raise RuntimeError(
+            "this worker has other code, versions or demonstrations than the comparison's plan; "
+            "install the same ones here, or start the comparison again"
+        )
     measured = measure_score(cell, folder)
     content = {
         "id": cell.id,
         **json.loads(specification),
+        "settings": measured.pop("settings"),
         "versions": package_versions(),
         "hardware": describe_machine(),
         "seconds": measured.pop("seconds"),

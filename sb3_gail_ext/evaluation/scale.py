@@ -12,10 +12,11 @@ from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 
 
 class Scale(NamedTuple):
-    """Mean returns that mark 0 and 1 in one environment, over the same starts."""
+    """Mean returns that mark 0 and 1 in one environment."""
 
     random_mean: float
     expert_mean: float
+    same_starts: bool = True  # or the expert's are those of its demonstrations, maybe easier
 
     def score(self, mean_return: float) -> float:
         """(R - R_random) / (R_expert - R_random), which also serves where returns are costs."""
@@ -25,11 +26,13 @@ class Scale(NamedTuple):
 def measure_scale(env_id: str, demonstrations: Path, n_episodes: int) -> Scale:
     """The scale over the first `n_episodes` evaluation starts.
 
+    The expert's return on these is in the data card; without one it is that of the demonstrations,
+    and `same_starts` is False.
+
     :raises DemonstrationError: if the file cannot be used, or its expert is no better than chance.
     """
-    expert = float(
-        expert_returns(demonstrations, env_id, n_episodes, seed=EVALUATION_SEED).returns.mean()
-    )
+    found = expert_returns(demonstrations, env_id, n_episodes, seed=EVALUATION_SEED)
+    expert = float(found.returns.mean())
     agent = RandomPolicy(env_id)
     chance = float(evaluate(agent, env_id, n_episodes, seed=EVALUATION_SEED).mean())
     if expert <= chance:
@@ -37,4 +40,4 @@ def measure_scale(env_id: str, demonstrations: Path, n_episodes: int) -> Scale:
             f"{demonstrations}: its expert returns {expert:.1f} in {env_id}, a random agent "
             f"{chance:.1f}; scores need an expert that is better"
         )
-    return Scale(chance, expert)
+    return Scale(chance, expert, found.same_starts)

@@ -20,7 +20,7 @@ from sb3_gail_ext.comparison.engines.dispatch import dispatch
 from sb3_gail_ext.comparison.engines.engine import RETRIES, UNIT, OnChange
 from sb3_gail_ext.comparison.engines.errors import EngineError
 from sb3_gail_ext.comparison.engines.process import judge, start, stop
-from sb3_gail_ext.comparison.layout import cell_folder, last_line
+from sb3_gail_ext.comparison.layout import RESULT, cell_folder, last_line
 
 _CLUSTERS = ("slurm", "local")  # of submitit's, those whose jobs are processes of their own
 # submitit's words for all clusters; the others get their cluster's name in front of them.
@@ -84,6 +84,8 @@ def _for_submitit(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run_cell(specification: str, folder: Path, work: str, directory: Path) -> int:
     """On the worker: run a cell in a process of its own and give its exit code."""
+    if (folder / RESULT).is_file():  # a job of a command that was killed has done it meanwhile
+        return 0
     child = start(specification, folder, work, directory)
     try:
         return child.wait()
