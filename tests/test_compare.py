@@ -174,7 +174,7 @@ def test_a_failed_run_does_not_keep_the_others_from_being_reported(
 ) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "failed"))
     (folder / "report.html").unlink()
-    settings = {**SMALL["settings"], "sqil": {"batch_size": "many"}}
+    settings = {**SMALL["settings"], "sqil": {"batch_sise": 1}}
     with pytest.raises(EngineError, match=r"sqil.*failed"):
         compare(
             ["bc", "gail", "sqil"],
