@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from imitation.algorithms import bc
 from imitation.algorithms.adversarial.gail import GAIL as ImitationGAIL
 from imitation.rewards.reward_nets import BasicRewardNet
+from imitation.util import logger as imitation_logger
 from imitation.util.logger import HierarchicalLogger
 from imitation.util.networks import RunningNorm
 from stable_baselines3 import PPO, SAC
@@ -52,6 +54,7 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
         venv.observation_space, venv.action_space, normalize_input_layer=RunningNorm
     )
     demonstrations = task.load(seed)
+    scratch = TemporaryDirectory()  # its logger has to have a folder
     n_transitions = sum(len(episode) for episode in demonstrations)
     trainer = ImitationGAIL(
         demonstrations=demonstrations,
@@ -64,7 +67,7 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
             **settings,
         },
         allow_variable_horizon=True,  # episodes end early here as they do for every other method
-        custom_logger=HierarchicalLogger(Logger(None, [])),
+        custom_logger=imitation_logger.configure(scratch.name, format_strs=[]),
     )
 
     def learn(total_timesteps: int, between_rollouts: BetweenRollouts) -> None:
@@ -74,6 +77,7 @@ def imitation_gail(task: Task, seed: int, settings: dict[str, Any]) -> Method:
             rounds * trainer.gen_train_timesteps,
             callback=lambda _: between_rollouts(generator.num_timesteps),
         )
+        scratch.cleanup()
 
     stages = {
         **sb3_stages(generator),
