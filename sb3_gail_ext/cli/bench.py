@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sb3_gail_ext.bench.methods import METHODS as ALL_METHODS
 from sb3_gail_ext.cli import common
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ cells/*.json; a benchmark that was stopped goes on where it was
 
 _Row = tuple[str, str, dict[str, Any]]
 _WARM_UP = 4_096  # steps before the clock of `throughput` starts
-# `sb3_gail_ext.bench.methods.METHODS`, not imported for the sake of a quick --help.
 _IMITATORS = ("gail", "dac", "imitation")  # of demonstrations as many as wished
 # Those of DAC's defaults that plain SAC has as well.
 SAC_SETTINGS = {"batch_size": 128, "train_freq": 4, "gradient_steps": 1, "learning_starts": 100}
-METHODS = ("gail", "dac", "imitation", "ppo", "sac", "bc", "imitation_bc")
+# dagger has to be given an expert's model, which this command has no option for.
+METHODS = tuple(name for name in ALL_METHODS if name != "dagger")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
