@@ -139,11 +139,17 @@ def test_what_failed_is_said_after_the_others_are_done(tmp_path: Path) -> None:
     assert states(changes, good)[-1] == "done"
 
 
+def drive(cells: list[Cell], folder: Path) -> None:
+    # What a shell starts in the background, these tests for one, would ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run("local", cells, folder)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_no_worker_outlives_its_driver(tmp_path: Path, number: signal.Signals) -> None:
     cells = [cell(n, seconds=300, pid_file=str(tmp_path / f"{n}.pid")) for n in range(2)]
     # Forked, it need not import torch again.
-    driver = get_context("fork").Process(target=run, args=("local", cells, tmp_path))
+    driver = get_context("fork").Process(target=drive, args=(cells, tmp_path))
     driver.start()
     children = [pids(tmp_path / f"{n}.pid") for n in range(2)]
     assert [parent for _, parent in children] == [driver.pid, driver.pid]
