@@ -41,6 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "env": ["HopperMuJoCoEnv-v0"],
         "n_demos": [1, 4],
         "steps": 150_000,
+        "every": 30_000,
         "eval_episodes": 20,
     },
     "full": {"env": ["HopperMuJoCoEnv-v0", "Hopper-v4"]},
@@ -50,6 +51,7 @@ _DEFAULTS = {
     "n_demos": [1, 4, 11, 25],
     "seeds": 5,
     "steps": None,
+    "every": 20_000,
     "eval_episodes": 50,
 }
 
@@ -88,7 +90,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seeds", type=int, help="runs of each method; default 5")
     parser.add_argument("--first-seed", type=int, default=0, help="seeds from this one on")
     parser.add_argument("--steps", type=int, help="environment steps; default each method's own")
-    parser.add_argument("--every", type=int, default=20_000, help="steps between evaluations")
+    parser.add_argument("--every", type=int, help="steps between evaluations; default 20000")
     parser.add_argument("--eval-episodes", type=int, help="of the final evaluation; default 50")
     parser.add_argument(
         "--expert-models",
