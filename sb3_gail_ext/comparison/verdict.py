@@ -18,7 +18,8 @@ NAMES = {
     "imitation_bc": "imitation's behaviour cloning",
 }
 # Of a task, before a difference is claimed. Of normal scores that do not differ, two intervals have
-# nothing in common in 3 of 100 comparisons of five runs, in 11 of three, in 32 of two.
+# nothing in common in 2 of 100 comparisons of five runs, in 9 of three, in 38 of two
+# (scripts/small_samples.py).
 ENOUGH_RUNS = 5
 Row = dict[str, Any]  # of the table in `summary.json`
 
