@@ -3,67 +3,43 @@
 from __future__ import annotations
 
 import json
-import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.logger import (
-    CSVOutputFormat,
-    KVWriter,
-    Logger,
-    TensorBoardOutputFormat,
-)
 
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.atomic import atomically
-from sb3_gail_ext.demonstrations.cards import (
-    ExpertReturns,
-    expert_returns,
-    package_versions,
-    sha256,
-)
-from sb3_gail_ext.demonstrations.checks import check_fits_spaces
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.checkpoints.folders import remove_all
+from sb3_gail_ext.checkpoints.logs import record_again
+from sb3_gail_ext.checkpoints.writing import Checkpoints
+from sb3_gail_ext.demonstrations.cards import ExpertReturns, expert_returns, package_versions
 from sb3_gail_ext.demonstrations.files import load_demonstrations
-from sb3_gail_ext.demonstrations.sampling import flatten
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate, summarize
 from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
 from sb3_gail_ext.evaluation.random_policy import RandomPolicy
-from sb3_gail_ext.presets.errors import PresetError
-from sb3_gail_ext.presets.preset import ALGORITHMS, Preset, as_settings
+from sb3_gail_ext.presets.preset import as_settings
 from sb3_gail_ext.presets.resolved import resolve, write_preset
 from sb3_gail_ext.tracking.session import require_wandb
+from sb3_gail_ext.training.logs import METRICS, make_logger
+from sb3_gail_ext.training.model import make_model
+from sb3_gail_ext.training.resuming import check_folder_is_free, check_same_settings, load_run
+from sb3_gail_ext.training.run import TrainingRun, origins
+from sb3_gail_ext.training.stopping import StopWhenAsked, TrainingStopped, signals_ask
+from sb3_gail_ext.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from sb3_gail_ext.tracking.tracker import WandbTracker
 
+__all__ = ["TrainingRun", "TrainingStopped", "run_training"]
+
 _N_TESTS = 20
 _MIN_STEPS_BETWEEN_TESTS = 2_048
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """What to train, on what, with which settings, and where the results go."""
-
-    env_id: str
-    demonstrations: Path
-    folder: Path
-    preset: Preset = field(default_factory=Preset)
-    seed: int = 0
-    limit: int | None = None  # episodes of the file to use
-    subsample: int = 1  # keep every n-th transition
-    n_evaluation_episodes: int = 100
-    videos: bool = True
-    progress_bar: bool = True
-    tensorboard: bool = False  # events into `folder/tensorboard`
-    wandb_project: str | None = None  # tracked in W&B's project of that name
 
 
 def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -71,13 +47,15 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
 
     Writes `model.zip` (everything), `metrics.csv`, `curves.png`, `config.yml` (every setting, in
     a preset's layout), `config.json` (what the run was made from), `summary.json`,
-    `videos/*.mp4` and, of GAIL, `policy.zip` (for SB3's own `PPO.load`); `tensorboard/` and
-    `wandb/` if asked for.
+    `videos/*.mp4`, `checkpoints/` and, of GAIL, `policy.zip` (for SB3's own `PPO.load`);
+    `tensorboard/` and `wandb/` if asked for.
 
     :param say: receives lines for people.
     :returns: the content of `summary.json`.
     :raises DemonstrationError: before anything is written, if the demonstrations do not fit.
     :raises PresetError: likewise, if the algorithm refuses the settings.
+    :raises CheckpointError: likewise, if the folder holds another run, or none to go on with.
+    :raises TrainingStopped: if training failed or was stopped; the latest checkpoint stays.
     :raises ImportError: if W&B is asked for and not installed.
     :raises TrackingError: if it does not answer.
     """
@@ -87,27 +65,44 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
     )
     expert = expert_returns(run.demonstrations, run.env_id, run.n_evaluation_episodes)
-    model = make_model(run, demonstrations)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "summary.json").unlink(missing_ok=True)  # of an earlier run
+    if not run.resume:
+        check_folder_is_free(run)
+    loaded = load_run(run, demonstrations) if run.resume else None
+    model = loaded.model if loaded is not None else make_model(run, demonstrations)
     settings = resolve(run.preset, model)
-    write_preset(run.folder / "config.yml", settings, run.env_id)
-    _write_json(run.folder / "config.json", _origins(run))
+    if loaded is None:
+        _begin_folder(run)
+        write_preset(run.folder / "config.yml", settings, run.env_id)
+    else:
+        check_same_settings(run, settings)
     figure = _figure(run, demonstrations, float(expert.returns.mean()))
-    model.set_logger(_metrics_logger(run))
+    watch = Stopwatch()
+    model.set_logger(make_logger(run, resumed_at=model.num_timesteps if loaded else None))
+    if loaded is not None:
+        record_again(model.logger, loaded.log)
+        figure.restore(loaded.states["figure"])
+        watch.restore(loaded.states["stopwatch"])
+        say(f"going on from step {model.num_timesteps:,} of {run.preset.n_timesteps:,}")
     say(
         f"training for {run.preset.n_timesteps:,} steps, preset {run.preset.label}; "
         f"watch {run.folder / 'curves.png'}"
     )
+    checkpoints = Checkpoints(
+        run.checkpoints,
+        every=run.steps_between_checkpoints,
+        keep=run.keep_checkpoints,
+        states={"figure": figure, "stopwatch": watch},
+        files=[run.folder / METRICS],
+    )
     more = {"preset": run.preset.label, "subsample": run.subsample, **as_settings(settings)}
     with _tracked(run, model, len(demonstrations), more) as tracker:
-        started = time.monotonic()
-        callbacks = [figure, *tracker]
-        model.learn(run.preset.n_timesteps, callback=callbacks, progress_bar=run.progress_bar)
-        seconds = time.monotonic() - started
-        model.save(run.folder / "model.zip")
+        _learn(run, model, [figure, *tracker], checkpoints, say)
+        seconds = watch.seconds()
+        with atomically(run.folder / "model.zip") as temporary:
+            model.save(temporary)
         if isinstance(model, AdversarialOnPolicy):
-            model.export_policy(run.folder / "policy.zip")
+            with atomically(run.folder / "policy.zip") as temporary:
+                model.export_policy(temporary)
         say(f"evaluating {run.n_evaluation_episodes} episodes")
         agent = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
         summary = _summary(run, model, len(demonstrations), agent, expert, seconds)
@@ -119,6 +114,63 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
             _track_results(run, tracked, figure, agent, expert)
             say(tracked.where())
     return summary
+
+
+def _begin_folder(run: TrainingRun) -> None:
+    """What the run is made from, in the place of what an earlier one has left."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for name in ("summary.json", "error.txt"):
+        (run.folder / name).unlink(missing_ok=True)
+    remove_all(run.checkpoints)
+    _write_json(run.folder / "config.json", origins(run))
+
+
+def _learn(
+    run: TrainingRun,
+    model: Any,
+    callbacks: list[Any],
+    checkpoints: Checkpoints,
+    say: Callable[[str], None],
+) -> None:
+    """To the last step, from where the model is.
+
+    :raises TrainingStopped: if that is not reached.
+    """
+    total, begun = run.preset.n_timesteps, model.num_timesteps > 0
+    try:
+        with signals_ask(say) as asked:
+            model.learn(
+                max(total - model.num_timesteps, 0),
+                callback=[*callbacks, checkpoints, StopWhenAsked(asked, checkpoints)],
+                reset_num_timesteps=not begun,
+                progress_bar=run.progress_bar,
+            )
+    except KeyboardInterrupt as error:
+        raise TrainingStopped(f"stopped at once{_how_to_go_on(run, checkpoints)}", 130) from error
+    except Exception as error:
+        _keep_traceback(run.folder / "error.txt")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        step = "" if reason.startswith("step ") else f"step {model.num_timesteps:,}: "
+        kind = "" if step == "" else f"{type(error).__name__}: "
+        message = f"{step}{kind}{reason}{_how_to_go_on(run, checkpoints)}"
+        raise TrainingStopped(message, 1) from error
+    if model.num_timesteps < total:
+        raise TrainingStopped(f"stopped{_how_to_go_on(run, checkpoints)}", 130)
+
+
+def _how_to_go_on(run: TrainingRun, checkpoints: Checkpoints) -> str:
+    step = checkpoints.latest
+    if step is None:
+        return "; there is no checkpoint yet"
+    return f"; go on from step {step:,} with: sb3-gail train --resume --out {run.folder}"
+
+
+def _keep_traceback(path: Path) -> None:
+    """For whoever has to find out why; not on a disk that is full."""
+    try:
+        path.write_text(traceback.format_exc())
+    except OSError:
+        path.unlink(missing_ok=True)
 
 
 def _figure(
@@ -194,55 +246,6 @@ def _tracked(
         config=json.loads(json.dumps(config, default=str)),  # as text, what only Python has
     ) as tracker:
         yield [tracker.start(model)]
-
-
-def make_model(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> Any:
-    """The algorithm of the run's preset, on seeded environments.
-
-    :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises PresetError: if it refuses the settings: their types fit, but not what they say.
-    """
-    venv = make_vec_env(run.env_id, n_envs=run.preset.n_envs, seed=run.seed)
-    check_fits_spaces(
-        flatten(demonstrations),
-        venv.observation_space,
-        venv.action_space,
-        str(run.demonstrations),
-    )
-    try:
-        return ALGORITHMS[run.preset.algorithm](
-            run.preset.policy,
-            venv,
-            demonstrations,
-            seed=run.seed,
-            device="cpu",
-            **run.preset.algorithm_kwargs,
-        )
-    except DemonstrationError:
-        raise
-    except (AssertionError, TypeError, ValueError) as error:  # SB3's ways, and ours
-        name = run.preset.algorithm.upper()
-        raise PresetError(
-            f"preset {run.preset.label}: {name} refuses the settings: {error}"
-        ) from error
-
-
-def _metrics_logger(run: TrainingRun) -> Logger:
-    outputs: list[KVWriter] = [CSVOutputFormat(str(run.folder / "metrics.csv"))]
-    if run.tensorboard:
-        outputs.append(TensorBoardOutputFormat(str(run.folder / "tensorboard")))
-    return Logger(str(run.folder), outputs)
-
-
-def _origins(run: TrainingRun) -> dict[str, Any]:
-    """What the run was made from, besides its hyperparameters."""
-    return {
-        **{f.name: getattr(run, f.name) for f in fields(run)},
-        "algorithm": run.preset.algorithm,
-        "preset": run.preset.label,
-        "demonstrations_sha256": sha256(run.demonstrations),
-        "versions": package_versions(),
-    }
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

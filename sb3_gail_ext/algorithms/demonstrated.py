@@ -12,9 +12,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from sb3_gail_ext.algorithms.random_states import (
+    RandomStates,
+    random_states,
+    restore_random_states,
+)
 from sb3_gail_ext.demonstrations.checks import check_fits_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
+from sb3_gail_ext.demonstrations.identity import Identity, identify
 from sb3_gail_ext.demonstrations.images import order_axes_as
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
@@ -28,9 +34,14 @@ class Demonstrated(BaseAlgorithm):
     expert: TransitionBatch | None = None
     demonstrations_path: Path | None = None  # if they are a file's
     n_demonstrations: int | None = None  # episodes, if that is what was given
+    learned_from: Identity | None = None  # in the file, where the demonstrations are not
+    random_states: RandomStates | None = None  # in the file, and from `load` to `learn`
+    resumed_from: RandomStates | None = None  # which of them this `learn` began with
 
     def set_demonstrations(self, demonstrations: Demonstrations) -> None:
         """Imitate these from now on. The first set also fixes the scaling of the policy's inputs.
+
+        A model that has learned from others, as its file says, warns and names both.
 
         :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`.
         :raises DemonstrationError: if they do not fit the environment.
@@ -42,6 +53,7 @@ class Demonstrated(BaseAlgorithm):
             demonstrations = load_demonstrations(demonstrations)
         expert = order_axes_as(self.observation_space, self._flatten(demonstrations))
         check_fits_spaces(expert, self.observation_space, self.action_space, source)
+        self._remember(identify(expert, path))
         self._attach(expert, demonstrations)
         self.demonstrations_path = path
         self.n_demonstrations = (
@@ -58,6 +70,16 @@ class Demonstrated(BaseAlgorithm):
         """
         self.expert = expert
         fit_scaling(self.policy, expert.obs)
+
+    def _remember(self, identity: Identity) -> None:
+        before = self.learned_from
+        if before is not None and before.sha256 != identity.sha256 and self.num_timesteps:
+            warnings.warn(
+                f"these demonstrations ({identity}) are not those that this model has learned "
+                f"from ({before})",
+                stacklevel=3,
+            )
+        self.learned_from = identity
 
     def _warn_if_recorded_elsewhere(self, path: str | Path) -> None:
         # The chapter's own trap: MuJoCo's hops in PyBullet's physics, where they fall.
@@ -87,6 +109,20 @@ class Demonstrated(BaseAlgorithm):
 
     # How SB3 is extended.
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """As in SB3, with the random states; the demonstrations are named, not saved."""
+        self.random_states = random_states()
+        try:
+            super().save(*args, **kwargs)
+        finally:
+            self.random_states = None
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """As in SB3; it takes the place of the random states that a file brought."""
+        if "policy" in vars(self):  # not while `load` builds the model
+            self.random_states = None
+        super().set_random_seed(seed)
+
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.env is None:
             raise ValueError(
@@ -100,11 +136,15 @@ class Demonstrated(BaseAlgorithm):
                 "VecNormalize and this policy would both scale the observations: make the model "
                 "on the VecNormalize, or with normalize_policy_inputs=False"
             )
-        return super()._setup_learn(*args, **kwargs)
+        prepared = super()._setup_learn(*args, **kwargs)
+        self.resumed_from, self.random_states = self.random_states, None
+        if self.resumed_from is not None:
+            restore_random_states(self.resumed_from)
+        return prepared
 
     def _excluded_save_params(self) -> list[str]:
         attached = ["expert", "demonstrations_path", "n_demonstrations"]
-        return [*super()._excluded_save_params(), *attached]
+        return [*super()._excluded_save_params(), *attached, "resumed_from"]
 
 
 def normalizes_obs(env: Any) -> bool:

@@ -10,15 +10,16 @@ from gymnasium import spaces
 from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
+from sb3_gail_ext.algorithms.guarded import GuardedOffPolicy
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate, WithDiscriminator
 from sb3_gail_ext.buffers.replay import Connection, RelabelledReplayBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.failures import check_losses
 from sb3_gail_ext.rewards.absorbing import (
     AbsorbingRewardNet,
     absorbing_share,
@@ -31,7 +32,7 @@ from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_ne
 TerminalStates = Literal["absorbing", "bootstrap", "end"]
 
 
-class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
+class AdversarialOffPolicy(WithDiscriminator, GuardedOffPolicy):
     """Mixin: a replay buffer whose rewards come from a discriminator, when they are sampled.
 
     Put it before an SB3 off-policy algorithm with an actor. Everything else, `learn`, `predict`,
@@ -157,6 +158,7 @@ class AdversarialOffPolicy(WithDiscriminator, OffPolicyAlgorithm):
         self._updates_owed += n_steps * self.discriminator_updates_per_step
         for _ in range(int(self._updates_owed)):
             measured = self.discriminator.update(self._draw_expert(), self._draw_agent())
+            check_losses(measured, self.num_timesteps)
             for key, value in measured.items():
                 self.logger.record_mean(f"discriminator/{key}", value)
         self._updates_owed %= 1.0

@@ -29,6 +29,12 @@ from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.buffers.recorder import RolloutRecorder
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.failures import (
+    check_losses,
+    check_rewards,
+    naming_dead_workers,
+    naming_weights,
+)
 from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
@@ -141,13 +147,15 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
         """One round of GAIL's Algorithm 1 (Ho & Ermon, 2016) on the rollout just collected."""
         measured = self._update_discriminator()
         learned = self.rollout_buffer.relabel(self.discriminator.reward, self._scale_rewards)
+        check_rewards(learned, self.num_timesteps)
         report_round(self, measured, learned)
         self._n_rollouts += 1
-        if self._n_rollouts <= self.critic_warm_up_rollouts:
-            self._fit_values()
-        else:
-            super().train()
-            self._rehearse()
+        with naming_weights(self):
+            if self._n_rollouts <= self.critic_warm_up_rollouts:
+                self._fit_values()
+            else:
+                super().train()
+                self._rehearse()
         average_into(self.averaged_policy, self.policy, kept=self._share_kept())
 
     def _fit_values(self) -> None:
@@ -166,6 +174,7 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
         measured: list[dict[str, float]] = []
         for _ in range(self.n_discriminator_updates):
             measured.append(self.discriminator.update(self._draw(self.expert), self._draw(agent)))
+            check_losses(measured[-1], self.num_timesteps)
             if self._tells_apart(measured[-1]):
                 break
         keys = measured[0] if measured else ()
@@ -231,6 +240,10 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
 
     # How SB3 is extended.
 
+    def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
+        with naming_dead_workers(self):
+            return super().collect_rollouts(*args, **kwargs)
+
     def _setup_model(self) -> None:
         super()._setup_model()
         self.averaged_policy = another_policy(self)
@@ -265,5 +278,5 @@ _OWN_ATTRIBUTES = {
     *inspect.signature(AdversarialOnPolicy.__init__).parameters,
     *("cloning_optimizer", "discriminator", "expert", "rollout_buffer_class", "lr_schedule"),
     *("_rng", "_started", "_n_rollouts", "_scale_rewards", "signals", "expert_facts"),
-    *("demonstrations_path", "n_demonstrations"),
+    *("demonstrations_path", "n_demonstrations", "learned_from", "random_states", "resumed_from"),
 }

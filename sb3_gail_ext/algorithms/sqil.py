@@ -9,7 +9,6 @@ import gymnasium as gym
 from gymnasium import spaces
 from imitation.data.types import Trajectory, Transitions
 from stable_baselines3 import DQN, SAC
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
@@ -18,12 +17,13 @@ from sb3_gail_ext.algorithms.demonstrated import (
     Demonstrations,
     with_scaled_inputs,
 )
+from sb3_gail_ext.algorithms.guarded import GuardedOffPolicy
 from sb3_gail_ext.buffers.sqil import SQILReplayBuffer
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
 
-class SQIL(Demonstrated, OffPolicyAlgorithm):
+class SQIL(Demonstrated, GuardedOffPolicy):
     """Q-learning in which demonstrated transitions pay 1 and the agent's own pay 0.
 
     Paper: Reddy, Dragan & Levine (2020), https://arxiv.org/abs/1905.11108. There is no

@@ -70,7 +70,8 @@ class Task:
 
 # What is done with results, or shows them.
 _AFTERWARDS = (
-    *("cli", "comparison", "tracking", "experts", "experiment.py", "bench/plots.py"),
+    *("cli", "comparison", "tracking", "experts", "experiment.py", "training", "checkpoints"),
+    "bench/plots.py",
     *("bench/tables.py", "evaluation/films.py", "evaluation/video.py", "evaluation/plots.py"),
     "evaluation/live.py",
 )

@@ -8,6 +8,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
+from sb3_gail_ext.failures import check_observations
 
 
 class RolloutRecorder(BaseCallback):
@@ -31,6 +32,8 @@ class RolloutRecorder(BaseCallback):
         if step["dones"].any():
             next_obs = self._next_obs(next_start, step["dones"], step["infos"])
             terminated = _terminated(step["dones"], step["infos"])
+            check_observations(next_obs, self.num_timesteps)
+        check_observations(next_start, self.num_timesteps)
         buffer.record(self._obs, step["clipped_actions"], next_obs, terminated)
         self._obs = next_start
         step["rewards"][:] = 0.0

@@ -9,11 +9,11 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from imitation.data.types import Trajectory
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_gail_ext.buffers.rollout import RewardFn
+from sb3_gail_ext.buffers.trimmed import TrimmedReplayBuffer
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
@@ -28,7 +28,7 @@ class Connection(NamedTuple):
     rng: np.random.Generator  # draws from them
 
 
-class RelabelledReplayBuffer(ReplayBuffer):
+class RelabelledReplayBuffer(TrimmedReplayBuffer):
     """Rewards its samples with the discriminator of the moment, never with what was stored.
 
     A reward stored with its transition would be that of a discriminator long gone; the
@@ -151,7 +151,7 @@ class RelabelledReplayBuffer(ReplayBuffer):
         return self.to_torch(array, copy=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_connection": None}
+        return {**super().__getstate__(), "_connection": None}
 
 
 def _array(tensor: th.Tensor) -> np.ndarray:

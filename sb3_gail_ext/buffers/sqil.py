@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch as th
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
+from sb3_gail_ext.buffers.trimmed import TrimmedReplayBuffer
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
 
-class SQILReplayBuffer(ReplayBuffer):
+class SQILReplayBuffer(TrimmedReplayBuffer):
     """Rewards are 1 for the demonstrations' half of a sample and 0 for the agent's.
 
     What the environment paid is stored, as in SB3, and never sampled.
@@ -63,7 +63,7 @@ class SQILReplayBuffer(ReplayBuffer):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "expert": None}
+        return {**super().__getstate__(), "expert": None}
 
     def _joined(self, agent: th.Tensor, expert: Any) -> th.Tensor:
         return th.cat([agent, self.to_torch(expert).to(agent.dtype)])

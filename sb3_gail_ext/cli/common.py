@@ -45,9 +45,9 @@ def _seed(text: str) -> int:
     return seed
 
 
-def add_env(parser: argparse.ArgumentParser) -> None:
+def add_env(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
-        "--env", required=True, metavar="ID", help="Gymnasium id, e.g. HopperMuJoCoEnv-v0"
+        "--env", required=required, metavar="ID", help="Gymnasium id, e.g. HopperMuJoCoEnv-v0"
     )
 
 

@@ -32,9 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Exit status 0; 2 on bad input, with one line on stderr; 130 if stopped."""
+    """Run one command. Exit status 0, or with one line on stderr: 2 on bad input, 1 if training
+    failed, 130 if it was stopped.
+    """
     arguments = build_parser().parse_args(argv)
     from sb3_gail_ext.cli.common import INPUT_ERRORS
+    from sb3_gail_ext.training.stopping import TrainingStopped
 
     try:
         arguments.run(arguments)
@@ -42,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split())
         print(f"sb3-gail: {message}", file=sys.stderr)
         return 2
+    except TrainingStopped as error:
+        print(f"sb3-gail: {error}", file=sys.stderr)
+        return error.exit_code
     except OSError as error:  # a full disk, a file in the place of a folder
         print(f"sb3-gail: {error.filename or 'file system'}: {error.strerror}", file=sys.stderr)
         return 2

@@ -11,6 +11,7 @@ from sb3_gail_ext.cli import common
 
 if TYPE_CHECKING:
     from sb3_gail_ext.presets.preset import Preset
+    from sb3_gail_ext.training.run import TrainingRun
 
 _EPILOG = """examples:
   sb3-gail train --env HopperMuJoCoEnv-v0 --demos my_expert.npz
@@ -21,6 +22,7 @@ _EPILOG = """examples:
   sb3-gail train --env Ant-v4 --demos my_expert.npz --preset HalfCheetah-v4
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --preset my_presets.yml
   sb3-gail train --env Hopper-v4 --demos my_expert.npz --wandb --wandb-project hopping
+  sb3-gail train --resume --out runs/gail_Hopper-v4_0
 
 my_presets.yml, with any argument of sb3_gail_ext.GAIL (or DAC) that is data (an environment that
 has no section takes `default`; lin_3e-4 falls linearly from 3e-4):
@@ -32,9 +34,11 @@ has no section takes `default`; lin_3e-4 falls linearly from 3e-4):
     learning_rate: lin_3e-4
     policy_kwargs: {log_std_init: -1.0, net_arch: [64, 64]}
 
-writes into --out: model.zip, metrics.csv, curves.png, videos/, of gail policy.zip (opens with
-PPO.load), config.yml (every setting; repeat the run with its --algo and --preset config.yml),
-config.json and summary.json; with --wandb and --tensorboard, wandb/ and tensorboard/
+--resume goes on with a run that was stopped or killed, from its latest checkpoint.
+
+writes into --out: model.zip, metrics.csv, curves.png, videos/, checkpoints/, of gail policy.zip
+(opens with PPO.load), config.yml (every setting; repeat the run with its --algo and --preset
+config.yml), config.json and summary.json; with --wandb and --tensorboard, wandb/ and tensorboard/
 """
 
 
@@ -56,8 +60,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         default="gail",
         help="gail: on-policy, fast by the clock; dac: off-policy, few environment steps",
     )
-    common.add_env(parser)
-    parser.add_argument("--demos", required=True, type=Path, help="file of demonstrations")
+    common.add_env(parser, required=False)
+    parser.add_argument("--demos", type=Path, help="file of demonstrations")
     parser.add_argument(
         "--preset",
         metavar="NAME_OR_FILE",
@@ -77,6 +81,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--n-envs", type=int, help="environments side by side; default the preset's"
     )
     parser.add_argument("--eval-episodes", type=int, default=100, help="episodes to evaluate")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the latest checkpoint in --out; without --env and --demos the settings "
+        "are that run's, with them the command must be the one that began it",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=int,
+        metavar="STEPS",
+        help="environment steps between checkpoints; default 50000 (gail), 10000 (dac)",
+    )
+    parser.add_argument(
+        "--keep-checkpoints", type=int, default=3, metavar="N", help="keep the latest N"
+    )
     parser.add_argument("--out", type=Path, help="folder; default runs/<algo>_<env id>_<seed>")
     common.add_seed(parser)
     parser.add_argument("--no-videos", action="store_true", help="do not film")
@@ -89,48 +108,79 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from sb3_gail_ext.checkpoints.reading import CheckpointError
     from sb3_gail_ext.presets.errors import PresetError
 
     try:
         _train(arguments)
-    except PresetError as error:
+    except (PresetError, CheckpointError) as error:
         raise common.InputError(str(error)) from error
 
 
 def _train(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.evaluation.evaluate import verdict
-    from sb3_gail_ext.experiment import TrainingRun, run_training
+    from sb3_gail_ext.experiment import run_training
 
-    for name in ("steps", "n_envs", "eval_episodes"):
+    for name in ("steps", "n_envs", "eval_episodes", "checkpoint_every", "keep_checkpoints"):
         value = getattr(arguments, name)
         if value is not None:
             common.positive(value, f"--{name.replace('_', '-')}")
-    common.check_env_id(arguments.env)
-    common.check_imitable(arguments.env)
-    project = common.wandb_project(arguments)
-    preset = _preset(arguments)
-    folder = arguments.out or Path("runs") / f"{arguments.algo}_{arguments.env}_{arguments.seed}"
-    common.check_folder(folder)
+    asked = _run_of(arguments)
+    common.check_env_id(asked.env_id)
+    common.check_imitable(asked.env_id)
+    common.check_folder(asked.folder)
     common.one_thread()
     common.warn_in_one_line()
-    summary = run_training(
-        TrainingRun(
-            env_id=arguments.env,
-            demonstrations=arguments.demos,
-            folder=folder,
-            preset=preset,
-            seed=arguments.seed,
-            limit=arguments.limit,
-            subsample=arguments.subsample,
-            n_evaluation_episodes=arguments.eval_episodes,
-            videos=not arguments.no_videos,
-            progress_bar=not arguments.no_progress,
-            tensorboard=arguments.tensorboard,
-            wandb_project=project,
-        )
-    )
-    print(f"results are in {folder}, training took {summary['seconds']:.0f} s")
+    summary = run_training(asked)
+    print(f"results are in {asked.folder}, training took {summary['seconds']:.0f} s")
     print(verdict(summary))
+
+
+def _run_of(arguments: argparse.Namespace) -> TrainingRun:
+    """What the command asks for, or the run that it resumes.
+
+    :raises InputError: if something is missing.
+    """
+    from sb3_gail_ext.training.resuming import stored_run
+
+    project = common.wandb_project(arguments)
+    if arguments.env is not None and arguments.demos is not None:
+        return replace(_new_run(arguments), wandb_project=project)
+    if not arguments.resume:
+        raise common.InputError("give --env and --demos; see sb3-gail train --help")
+    if arguments.out is None:
+        raise common.InputError("--resume needs --out, the folder of the run to go on with")
+    stored = stored_run(arguments.out)
+    return replace(
+        stored,
+        resume=True,
+        wandb_project=project or stored.wandb_project,
+        progress_bar=not arguments.no_progress,
+    )
+
+
+def _new_run(arguments: argparse.Namespace) -> TrainingRun:
+    from sb3_gail_ext.training.run import TrainingRun
+
+    algorithm = arguments.algo
+    folder = arguments.out or Path("runs") / f"{algorithm}_{arguments.env}_{arguments.seed}"
+    common.check_env_id(arguments.env)
+    return TrainingRun(
+        env_id=arguments.env,
+        demonstrations=arguments.demos,
+        folder=folder,
+        preset=_preset(arguments),
+        seed=arguments.seed,
+        limit=arguments.limit,
+        subsample=arguments.subsample,
+        n_evaluation_episodes=arguments.eval_episodes,
+        videos=not arguments.no_videos,
+        tensorboard=arguments.tensorboard,
+        checkpoint_every=arguments.checkpoint_every,
+        keep_checkpoints=arguments.keep_checkpoints,
+        progress_bar=not arguments.no_progress,
+        resume=arguments.resume,
+    )
 
 
 def _preset(arguments: argparse.Namespace) -> Preset:

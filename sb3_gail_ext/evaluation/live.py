@@ -64,11 +64,14 @@ class ChapterFigureCallback(BaseCallback):
         self.steps: list[int] = []
         self.returns: list[float] = []
         self._next_test = 0
+        self._restored_test: int | None = None  # the next one of the run that goes on
+        self.agent_rewards = self.expert_rewards = np.zeros(0, np.float32)
         self._venv: VecEnv
         self._picture = _NotebookPicture()
 
     def _on_training_start(self) -> None:
-        self._next_test = self.num_timesteps
+        restored, self._restored_test = self._restored_test, None
+        self._next_test = self.num_timesteps if restored is None else restored
         if isinstance(self.env, str):
             self._venv = make_vec_env(self.env, n_envs=self.n_episodes)
         else:
@@ -87,6 +90,23 @@ class ChapterFigureCallback(BaseCallback):
             self.logger.dump(self.num_timesteps)  # no rollout follows that would
         if isinstance(self.env, str):
             self._venv.close()
+
+    def state(self) -> dict[str, Any]:
+        """The curves so far, as JSON, for a checkpoint."""
+        return {
+            "steps": self.steps,
+            "returns": self.returns,
+            "agent_rewards": self.agent_rewards.tolist(),
+            "expert_rewards": self.expert_rewards.tolist(),
+            "next_test": self._next_test,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with the curves that `state` returned."""
+        self.steps, self.returns = list(state["steps"]), list(state["returns"])
+        self.agent_rewards = np.array(state["agent_rewards"], np.float32)
+        self.expert_rewards = np.array(state["expert_rewards"], np.float32)
+        self._restored_test = state["next_test"]
 
     def _test(self) -> None:
         episodes = record_demonstrations(

@@ -1,0 +1,1 @@
+"""Checkpoints from which a run goes on after it was killed."""

@@ -1,0 +1,110 @@
+"""Where learning fails, the line that says at which step, and why most likely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch as th
+
+
+class NotFiniteError(FloatingPointError):
+    """Something that is learned from is NaN or infinite; the message is one line."""
+
+
+class WorkerDiedError(ConnectionError):
+    """A process that steps an environment is gone; the message is one line."""
+
+
+def check_observations(obs: np.ndarray, step: int) -> None:
+    """:raises NotFiniteError: if the environment gave something that is no number."""
+    if np.issubdtype(obs.dtype, np.floating) and not np.isfinite(obs).all():
+        where = np.argwhere(~np.isfinite(obs))[0].tolist()
+        raise NotFiniteError(
+            f"step {step:,}: the environment's observation holds {obs[tuple(where)]} at index "
+            f"{where[1:]} (environment {where[0]}); mend the environment"
+        )
+
+
+def check_losses(measured: Mapping[str, float], step: int) -> None:
+    """:raises NotFiniteError: if one of the discriminator's is not finite."""
+    for name, value in measured.items():
+        if not math.isfinite(value):
+            raise NotFiniteError(
+                f"step {step:,}: the discriminator's {name} is {value}; lower "
+                "discriminator_learning_rate or gradient_penalty, or look at the demonstrations "
+                "for values that are far too large"
+            )
+
+
+def check_learner(model: Any) -> None:
+    """What an off-policy learner has just logged of its losses.
+
+    :raises NotFiniteError: if one is not finite.
+    """
+    for name, value in model.logger.name_to_value.items():
+        if name.startswith("train/") and not math.isfinite(value):
+            raise NotFiniteError(
+                f"step {model.num_timesteps:,}: {name} is {value}; lower learning_rate, or gamma "
+                "where the critics grow without end"
+            )
+
+
+def check_rewards(rewards: np.ndarray, step: int) -> None:
+    """:raises NotFiniteError: if the discriminator pays something that is no number."""
+    if not np.isfinite(rewards).all():
+        bad = rewards[~np.isfinite(rewards)][0]
+        raise NotFiniteError(
+            f"step {step:,}: the discriminator's reward is {bad}; lower "
+            "discriminator_learning_rate, or look at what a reward_net of yours returns"
+        )
+
+
+def check_weights(policy: th.nn.Module, step: int) -> None:
+    """:raises NotFiniteError: if an update made a weight that is no number."""
+    for name, weight in policy.named_parameters():
+        # The sum is finite only if all are, at a tenth of the cost.
+        if not math.isfinite(weight.detach().sum().item()):
+            raise NotFiniteError(
+                f"step {step:,}: the policy's weights {name} are no longer finite; lower "
+                "learning_rate or max_grad_norm"
+            )
+
+
+@contextmanager
+def naming_weights(model: Any) -> Iterator[None]:
+    """An update of the policy: its weights are finite after it, or it is said what broke them.
+
+    torch's distributions refuse NaN in the middle of an update, in a page of numbers.
+
+    :raises NotFiniteError: with the step.
+    """
+    try:
+        yield
+    except ValueError:
+        check_weights(model.policy, model.num_timesteps)
+        raise
+    check_weights(model.policy, model.num_timesteps)
+
+
+@contextmanager
+def naming_dead_workers(model: Any) -> Iterator[None]:
+    """Steps of environments; one whose process is gone is named, not its broken pipe.
+
+    :raises WorkerDiedError: with the step.
+    """
+    try:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        processes = getattr(model.env.unwrapped, "processes", [])
+        dead = [i for i, process in enumerate(processes) if not process.is_alive()]
+        if not dead:
+            raise
+        how = ", ".join(f"environment {i}, exit code {processes[i].exitcode}" for i in dead)
+        raise WorkerDiedError(
+            f"step {model.num_timesteps:,}: a worker process died ({how}; -9 is often a lack of "
+            "memory); use fewer environments, or look at its own messages above"
+        ) from error
