@@ -18,7 +18,7 @@ from sb3_gail_ext.algorithms.demonstrated import (
     Demonstrations,
     with_scaled_inputs,
 )
-from sb3_gail_ext.buffers.sqil import SQILReplayBuffer
+from sb3_gail_ext.buffers.sqil import SQILReplayBuffer, sqil_buffer_class
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
@@ -44,7 +44,7 @@ class SQIL(Demonstrated, OffPolicyAlgorithm):
         deviation.
     :param kwargs: the learner's own arguments.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises ValueError: if its observations are no array or its actions neither Box nor Discrete.
+    :raises ValueError: if observations are no array nor Dict, or actions no Box nor Discrete.
 
     >>> model = SQIL("MlpPolicy", "CartPole-v1", "demonstrations.npz").learn(20_000)
     """
@@ -103,6 +103,7 @@ class SQIL(Demonstrated, OffPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         check_supported_spaces(self.observation_space, self.action_space)
+        self.replay_buffer_class = sqil_buffer_class(self.observation_space)
         super()._setup_model()
 
 
