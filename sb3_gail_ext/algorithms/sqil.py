@@ -44,7 +44,8 @@ class SQIL(Demonstrated, OffPolicyAlgorithm):
         deviation.
     :param kwargs: the learner's own arguments.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises ValueError: if observations are no array nor Dict, or actions no Box nor Discrete.
+    :raises ValueError: if observations are no array nor Dict, or actions no Box nor Discrete,
+        or if there shall be n-step returns.
 
     >>> model = SQIL("MlpPolicy", "CartPole-v1", "demonstrations.npz").learn(20_000)
     """
@@ -69,6 +70,11 @@ class SQIL(Demonstrated, OffPolicyAlgorithm):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("n_steps", 1) != 1:
+            raise ValueError(
+                f"n_steps is {kwargs['n_steps']}, but demonstrations pay for single steps; leave "
+                "it at 1"
+            )
         if normalize_policy_inputs:
             policy_kwargs = with_scaled_inputs(policy, env, policy_kwargs or {})
         super().__init__(
