@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
@@ -29,6 +30,7 @@ from sb3_gail_ext import (
     record_demonstrations,
     save_demonstrations,
 )
+from sb3_gail_ext.cli.common import InputError, check_imitable
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.dict_observations import (
     as_arrays,
@@ -199,6 +201,12 @@ def test_what_cannot_be_done_is_refused_in_one_line(tmp_path: Any, line_env: Any
     nested = spaces.Dict({"outer": spaces.Dict({"inner": SPACE["angle"]})})
     with pytest.raises(ValueError, match=r"observations\['outer'\] of type Dict"):
         check_supported_spaces(nested, spaces.Discrete(2))
+
+
+def test_the_command_line_refuses_them() -> None:
+    gym.register("Rooms-v0", entry_point=rooms)
+    with pytest.raises(InputError, match="Rooms-v0: its observations are dictionaries"):
+        check_imitable("Rooms-v0")
 
 
 # --- Who sees what ------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ class Demonstrated(BaseAlgorithm):
     def set_demonstrations(self, demonstrations: Demonstrations) -> None:
         """Imitate these from now on. The first set also fixes the scaling of the policy's inputs.
 
-        :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`.
+        :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`, of
+            Dict observations with `DictObs`.
         :raises DemonstrationError: if they do not fit the environment.
         """
         source, path = "demonstrations", None

@@ -70,12 +70,8 @@ class ChallengedActor(ClonedActor):
         self._race = None  # what was near to others says nothing
         self._n_steps = self._n_trial_steps = 0
         self._in_trial[:] = False
-        if (
-            self.trial_episodes
-            and self.trial_share
-            and _can_be_compared(given, expert)
-            and not has_images(self.observation_space)
-        ):
+        comparable = _can_be_compared(given, expert) and not has_images(self.observation_space)
+        if self.trial_episodes and self.trial_share and comparable:
             distance_to = DistanceTo(given)  # type: ignore[arg-type]  # no Transitions
             self._horizon = distance_to.horizon
             if self._horizon <= self.buffer_size // self.n_envs:  # or no episode is whole in it
