@@ -30,9 +30,9 @@ tests of SB3 and sb3-contrib check (last column: where). Each cell is a test in
 Dict observations: demonstrations are `imitation` trajectories with `DictObs`, as
 `record_demonstrations` makes them; no file format holds them yet, so the command line refuses such
 environments. The discriminator sees one flat float32 row per step: keys in the space's order,
-Discrete and MultiDiscrete one-hot, images divided by 255 (a few pixels are no problem, a screen
-wants a `reward_net` of your own, for `flat_space(observation_space)` of
-`sb3_gail_ext.demonstrations.dict_observations`). The policy sees the dictionary.
+Discrete and MultiDiscrete one-hot, images divided by 255, which its default, an MLP, takes for mere
+numbers. A `reward_net` of your own is built for `flat_space(observation_space)` of
+`sb3_gail_ext.demonstrations.dict_observations`. The policy sees the dictionary.
 
 This page is written by `python scripts/conformance_table.py`, from a run of these tests.
 

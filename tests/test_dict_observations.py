@@ -22,6 +22,7 @@ from sb3_gail_ext import (
     DAC,
     GAIL,
     SQIL,
+    ChapterFigureCallback,
     DAgger,
     DemonstrationError,
     KeepBestImitator,
@@ -317,3 +318,18 @@ def test_the_best_imitator_is_kept(tmp_path: Any) -> None:
     GAIL("MultiInputPolicy", rooms(), episodes(), **ON).learn(40, callback=keep)
     assert (tmp_path / "best.zip").exists()
     assert np.isfinite(keep.distances).all()
+
+
+def test_the_chapters_figure_is_drawn_of_dictionaries(tmp_path: Any) -> None:
+    flat = as_arrays(rooms().observation_space, episodes())
+    figure = ChapterFigureCallback(
+        DummyVecEnv([rooms]),
+        episodes()[0],
+        tmp_path / "figure.png",
+        every=20,
+        n_episodes=1,
+        demonstrations=flat,  # type: ignore[arg-type]
+    )
+    GAIL("MultiInputPolicy", rooms(), episodes(), **ON).learn(20, callback=figure)
+    assert (tmp_path / "figure.png").exists()
+    assert len(figure.expert_rewards) == len(episodes()[0])
