@@ -751,10 +751,10 @@ def test_generators_that_cannot_be_relabelled_are_refused(generator: Any, words:
 
 def test_observations_that_are_no_array_are_refused() -> None:
     env = gym.Env()
-    env.observation_space = gym.spaces.Dict({"x": gym.spaces.Box(-1.0, 1.0, (2,), np.float32)})
+    env.observation_space = gym.spaces.Discrete(3)
     env.action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
-    with pytest.raises(ValueError, match="cannot imitate with observations of type Dict"):
-        GAIL("MultiInputPolicy", env, **SMALL)
+    with pytest.raises(ValueError, match="cannot imitate with observations of type Discrete"):
+        GAIL("MlpPolicy", env, **SMALL)
 
 
 def test_an_exported_policy_holds_nothing_but_ppos_own(

@@ -95,3 +95,59 @@ def expert_episodes(env: Line, n_episodes: int, seed: int = 0) -> list[Trajector
         rews = np.zeros(len(acts))
         episodes.append(TrajectoryWithRew(np.stack(obs), np.stack(acts), None, terminated, rews))
     return episodes
+
+
+class Rooms(gym.Env):
+    """Pit or Goal in a dictionary: the place, the step's number modulo 3 and, maybe, a picture.
+
+    :param line: what is seen and done here.
+    :param picture: a key `"picture"`, uint8 (height, width, 1).
+    """
+
+    def __init__(self, line: Line, picture: bool = False) -> None:
+        self.line = line
+        self.picture = picture
+        seen: dict[str, spaces.Space] = {
+            "place": spaces.Box(-2.0, 2.0, (2,), np.float64),
+            "phase": spaces.Discrete(3),
+            "signs": spaces.MultiDiscrete([2, 3]),
+            "lamps": spaces.MultiBinary(2),
+        }
+        if picture:
+            seen["picture"] = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+        self.observation_space = spaces.Dict(seen)
+        self.action_space = line.action_space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[dict, dict]:
+        super().reset(seed=seed)
+        self.line.reset(seed=seed)
+        return self._obs(), {}
+
+    def step(self, action: Any) -> tuple[dict, float, bool, bool, dict]:
+        _, _, terminated, truncated, info = self.line.step(action)
+        return self._obs(), self.line.place, terminated, truncated, info
+
+    def _obs(self) -> dict[str, Any]:
+        place, n = self.line.place, self.line.n_steps
+        seen = {
+            "place": np.array([place, n / 10]),
+            "phase": np.int64(n % 3),
+            "signs": np.array([n % 2, n % 3]),
+            "lamps": np.array([1, n % 2], np.int8),
+        }
+        if self.picture:
+            seen["picture"] = np.full((36, 36, 1), round(100 * (place + 1)), np.uint8)
+        return seen
+
+
+class RoomsExpert:
+    """Walks to the middle, by `predict`."""
+
+    def __init__(self, continuous: bool) -> None:
+        self.continuous = continuous
+
+    def predict(self, observation: Any, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
+        move = np.clip(-np.asarray(observation["place"])[..., :1] / Line.STEP, -1.0, 1.0)
+        if self.continuous:
+            return move.astype(np.float32), None
+        return (move[..., 0] > 0).astype(np.int64), None

@@ -69,7 +69,7 @@ class AdversarialIRL(AdversarialOnPolicy):
 
     def _default_reward_net(self, **kwargs: Any) -> RewardNet:
         settings = {"discount_factor": self.gamma, **kwargs}
-        return shaped_reward_net(self.observation_space, self.action_space, **settings)
+        return shaped_reward_net(self._flat_space, self.action_space, **settings)
 
     def _logit_offset(
         self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, dones: np.ndarray

@@ -19,7 +19,12 @@ from stable_baselines3.common.callbacks import (
     ProgressBarCallback,
 )
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.policies import ActorCriticCnnPolicy, ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.policies import (
+    ActorCriticCnnPolicy,
+    ActorCriticPolicy,
+    BasePolicy,
+    MultiInputActorCriticPolicy,
+)
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from sb3_gail_ext.algorithms.demonstrated import (
@@ -46,7 +51,8 @@ class BC(Demonstrated):
     `learn(total_timesteps)` makes `total_timesteps / batch_size` updates, rounded up. Callbacks
     are called once per update, and `log_interval` counts updates.
 
-    :param policy: "MlpPolicy", "CnnPolicy" or an `ActorCriticPolicy` class, like PPO's.
+    :param policy: "MlpPolicy", "CnnPolicy", "MultiInputPolicy" or an `ActorCriticPolicy` class,
+        like PPO's.
     :param env: as in SB3; for its spaces, and for callbacks.
     :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`. May be
         left out and attached later with `set_demonstrations`, as after `load`.
@@ -61,7 +67,7 @@ class BC(Demonstrated):
     :param kwargs: SB3's `BaseAlgorithm`'s: `policy_kwargs, seed, device, verbose,
         tensorboard_log`.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises ValueError: if its observations are no array or its actions neither Box nor Discrete,
+    :raises ValueError: if observations are no array nor Dict, or actions no Box nor Discrete,
         or if `batch_size` is not positive.
 
     >>> model = BC("MlpPolicy", "HopperMuJoCoEnv-v0", "demonstrations.npz").learn()
@@ -70,6 +76,7 @@ class BC(Demonstrated):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "MlpPolicy": ActorCriticPolicy,
         "CnnPolicy": ActorCriticCnnPolicy,
+        "MultiInputPolicy": MultiInputActorCriticPolicy,
     }
     policy: ActorCriticPolicy
 
@@ -116,7 +123,7 @@ class BC(Demonstrated):
         normalize = self.get_vec_normalize_env()
         if first and normalize is not None and normalize.norm_obs and normalize.training:
             # Nobody steps the environment: what it normalises by comes from here, once.
-            normalize.obs_rms.update(expert.obs)
+            self._update_statistics(normalize, expert)
 
     def learn(
         self,
@@ -153,8 +160,8 @@ class BC(Demonstrated):
             self.num_timesteps += self.batch_size
             yield self._draw(obs, acts)
 
-    def _draw(self, obs: np.ndarray, acts: np.ndarray) -> TransitionMapping:
-        """One batch of `as_policy_knows`'s arrays."""
+    def _draw(self, obs: Any, acts: np.ndarray) -> TransitionMapping:
+        """One batch of what `as_policy_knows` returned."""
         index = self._rng.integers(len(obs), size=self.batch_size)
         self._update_learning_rate(self.policy.optimizer)
         self.policy.set_training_mode(True)  # a callback's `predict` has ended it
@@ -189,6 +196,7 @@ class BC(Demonstrated):
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")  # its log's
+            warnings.filterwarnings("ignore", "trying to unwrap object")  # Dict observations, twice
             trainer.train(
                 n_epochs=1,  # all of `batches`
                 on_batch_end=on_update,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch as th
-from imitation.data.types import Trajectory, Transitions
+from imitation.data.types import Observation, Trajectory, Transitions
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
@@ -25,7 +25,7 @@ from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.warm_start import descend
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
-from sb3_gail_ext.policies.actions import as_policy_knows
+from sb3_gail_ext.policies.actions import as_policy_knows, as_tensors
 from sb3_gail_ext.policies.averaging import another_policy, average_into
 from sb3_gail_ext.policies.scaled import fit_scaling
 
@@ -35,7 +35,7 @@ _LOG_STD_NAME = "log_std"
 _ENT_COEF = 0.003  # a temperature of 1 takes a clone apart at once
 _ANCHOR_BATCH = 64
 
-Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
+Draw = Callable[[int], tuple[Observation, np.ndarray]]
 
 
 class ClonedActor(Demonstrated, OffPolicyAlgorithm):
@@ -178,7 +178,7 @@ class ClonedActor(Demonstrated, OffPolicyAlgorithm):
         policy = self.averaged_policy if averaged else self.policy
         return policy.predict(*args, **kwargs)
 
-    def _draw_as_policy_knows(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _draw_as_policy_knows(self, n: int) -> tuple[Observation, np.ndarray]:
         """Of the expert: observations as the policy sees them, actions as it gives them."""
         assert self.expert is not None  # `_setup_learn` has checked
         drawn = self.expert.take(self._rng.integers(len(self.expert), size=n))
@@ -257,8 +257,8 @@ def clone_actor(
     return error
 
 
-def _squared_error(policy: Any, obs: np.ndarray, acts: np.ndarray) -> th.Tensor:
-    predicted = policy._predict(th.as_tensor(obs, device=policy.device), deterministic=True)
+def _squared_error(policy: Any, obs: Observation, acts: np.ndarray) -> th.Tensor:
+    predicted = policy._predict(as_tensors(obs, policy.device), deterministic=True)
     return F.mse_loss(predicted, th.as_tensor(acts, device=policy.device))
 
 

@@ -16,6 +16,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from sb3_gail_ext.algorithms.bc import BC
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
+from sb3_gail_ext.demonstrations.dict_observations import flatten_obs
 from sb3_gail_ext.demonstrations.recording import Policy
 from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.loading import load_policy
@@ -71,7 +72,7 @@ class DAgger(BC):
         self.steps_per_round = steps_per_round
         self.updates_per_round = updates_per_round
         self.queried: Policy | None = None
-        self._visited: list[np.ndarray] = []  # observations (n_envs, *obs_shape), not normalised
+        self._visited: list[np.ndarray] = []  # (n_envs, *obs_shape) or flat, not normalised
         self._answers: list[np.ndarray] = []  # the expert's actions (n_envs, *act_shape)
         self._n_rounds = 0
         super().__init__(policy, env, demonstrations, **kwargs)
@@ -133,8 +134,9 @@ class DAgger(BC):
         state: Any = None
         callback.on_rollout_start()
         for _ in range(math.ceil(self.steps_per_round / self.n_envs)):
-            visited = self._as_env_gave(obs)
-            answers, state = self._ask(visited, state)
+            given = self._as_env_gave(obs)
+            visited = np.array(flatten_obs(self.observation_space, given))
+            answers, state = self._ask(given, state)
             acts, _ = self.policy.predict(obs)
             by_expert = self._rng.random(self.n_envs) < beta
             acts[by_expert] = answers[by_expert]
@@ -150,7 +152,7 @@ class DAgger(BC):
         callback.on_rollout_end()
         return True
 
-    def _ask(self, obs: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+    def _ask(self, obs: Any, state: Any) -> tuple[np.ndarray, Any]:
         """What the expert would do: actions (n_envs, *act_shape) inside their bounds."""
         assert self.queried is not None  # `_setup_learn` has checked
         find = getattr(self.queried, "get_vec_normalize_env", None)
@@ -160,23 +162,23 @@ class DAgger(BC):
         acts, state = self.queried.predict(
             obs, state=state, episode_start=self._last_episode_starts, deterministic=True
         )
-        if np.shape(acts) != (len(obs), *(self.action_space.shape or ())):
+        if np.shape(acts) != (self.n_envs, *(self.action_space.shape or ())):
             raise ValueError(
-                f"expert: its actions have shape {np.shape(acts)} for {len(obs)} environments, but "
-                f"the action space is {self.action_space}; give an expert of this environment"
+                f"expert: its actions have shape {np.shape(acts)} for {self.n_envs} environments, "
+                f"but the action space is {self.action_space}; give an expert of this environment"
             )
         if isinstance(self.action_space, spaces.Box):
             acts = np.clip(acts, self.action_space.low, self.action_space.high)
         return np.asarray(acts, self.action_space.dtype), state
 
-    def _as_env_gave(self, obs: Any) -> np.ndarray:
+    def _as_env_gave(self, obs: Any) -> Any:
         normalize = self.get_vec_normalize_env()
-        return np.array(obs if normalize is None else normalize.get_original_obs())
+        return obs if normalize is None else normalize.get_original_obs()
 
     def _draws(self) -> Iterator[TransitionMapping]:
-        obs, acts = self._aggregate()
-        fit_scaling(self.policy, obs)
-        obs, acts = as_policy_knows(self, obs, acts)
+        visited, answers = self._aggregate()
+        fit_scaling(self.policy, visited)
+        obs, acts = as_policy_knows(self, visited, answers)
         for _ in range(self.updates_per_round):
             yield self._draw(obs, acts)
 

@@ -10,7 +10,7 @@ from typing import Any
 from imitation.data.types import Trajectory, Transitions
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from sb3_gail_ext.algorithms.random_states import (
     RandomStates,
@@ -18,10 +18,11 @@ from sb3_gail_ext.algorithms.random_states import (
     restore_random_states,
 )
 from sb3_gail_ext.demonstrations.checks import check_fits_spaces
+from sb3_gail_ext.demonstrations.dict_observations import as_arrays, flat_space, unflatten_obs
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
 from sb3_gail_ext.demonstrations.identity import Identity, identify
-from sb3_gail_ext.demonstrations.images import order_axes_as
+from sb3_gail_ext.demonstrations.images import channels_as, order_axes_as
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, flatten
 from sb3_gail_ext.policies.scaled import ScaledFlattenExtractor, fit_scaling
 
@@ -43,7 +44,8 @@ class Demonstrated(BaseAlgorithm):
 
         A model that has learned from others, as its file says, warns and names both.
 
-        :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`.
+        :param demonstrations: the path of a file, `imitation` trajectories or `Transitions`, of
+            Dict observations with `DictObs`.
         :raises DemonstrationError: if they do not fit the environment.
         """
         source, path = "demonstrations", None
@@ -51,8 +53,10 @@ class Demonstrated(BaseAlgorithm):
             source, path = str(demonstrations), Path(demonstrations)
             self._warn_if_recorded_elsewhere(demonstrations)
             demonstrations = load_demonstrations(demonstrations)
-        expert = order_axes_as(self.observation_space, self._flatten(demonstrations))
-        check_fits_spaces(expert, self.observation_space, self.action_space, source)
+        demonstrations = as_arrays(self.observation_space, demonstrations)
+        space = flat_space(self.observation_space)
+        expert = order_axes_as(space, self._flatten(demonstrations))
+        check_fits_spaces(expert, space, self.action_space, source)
         self._remember(identify(expert, path))
         self._attach(expert, demonstrations)
         self.demonstrations_path = path
@@ -104,8 +108,18 @@ class Demonstrated(BaseAlgorithm):
         assert self.expert is not None  # `_setup_learn` has checked
         normalize = self.get_vec_normalize_env()
         if normalize is not None and normalize.norm_obs and normalize.training:
-            normalize.obs_rms.update(self.expert.obs)
-            self._last_obs = normalize.normalize_obs(normalize.get_original_obs())
+            self._update_statistics(normalize, self.expert)
+            latest = normalize.normalize_obs(normalize.get_original_obs())
+            self._last_obs = channels_as(self.observation_space, latest)  # as SB3 turned them
+
+    def _update_statistics(self, normalize: VecNormalize, expert: TransitionBatch) -> None:
+        """Those of observations; of a Dict space each key's own."""
+        if not isinstance(normalize.obs_rms, dict):
+            normalize.obs_rms.update(expert.obs)
+            return
+        obs = unflatten_obs(self.observation_space, expert.obs)
+        for key, statistics in normalize.obs_rms.items():
+            statistics.update(obs[key])
 
     # How SB3 is extended.
 

@@ -16,6 +16,7 @@ from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.algorithms.race import Race
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.buffers.replay import RelabelledReplayBuffer
+from sb3_gail_ext.demonstrations.dict_observations import has_images
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch, are_whole
 from sb3_gail_ext.policies.averaging import another_policy
 from sb3_gail_ext.rewards.distance import DistanceTo
@@ -69,7 +70,8 @@ class ChallengedActor(ClonedActor):
         self._race = None  # what was near to others says nothing
         self._n_steps = self._n_trial_steps = 0
         self._in_trial[:] = False
-        if self.trial_episodes and self.trial_share and _can_be_compared(given, expert):
+        comparable = _can_be_compared(given, expert) and not has_images(self.observation_space)
+        if self.trial_episodes and self.trial_share and comparable:
             distance_to = DistanceTo(given)  # type: ignore[arg-type]  # no Transitions
             self._horizon = distance_to.horizon
             if self._horizon <= self.buffer_size // self.n_envs:  # or no episode is whole in it

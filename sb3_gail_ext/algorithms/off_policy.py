@@ -17,7 +17,7 @@ from sb3_gail_ext.algorithms.guarded import GuardedOffPolicy
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate, WithDiscriminator
-from sb3_gail_ext.buffers.replay import Connection, RelabelledReplayBuffer
+from sb3_gail_ext.buffers.replay import Connection, RelabelledReplayBuffer, replay_buffer_class
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.failures import check_losses
 from sb3_gail_ext.rewards.absorbing import (
@@ -58,7 +58,7 @@ class AdversarialOffPolicy(WithDiscriminator, GuardedOffPolicy):
     :param kwargs: the discriminator's arguments, which are those of `WithDiscriminator`, and the
         SB3 algorithm's own.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises ValueError: if the observations are no array or the actions no Box, or if an argument
+    :raises ValueError: if observations are no array nor Dict, or actions no Box, or if an argument
         is out of its range.
     """
 
@@ -187,7 +187,7 @@ class AdversarialOffPolicy(WithDiscriminator, GuardedOffPolicy):
         r / (1 - gamma), would be an end that pays a hundred beside critics that begin at 0.
         """
         if self.terminal_states == "absorbing":
-            loop = self_loop(self.observation_space, self.action_space)
+            loop = self_loop(self._flat_space, self.action_space)
             reward, value = float(self.discriminator.reward(*loop)[0]), self._absorbing_value
             for _ in range(gradient_steps):
                 value += self.tau * (reward + self.gamma * value - value)
@@ -221,13 +221,17 @@ class AdversarialOffPolicy(WithDiscriminator, GuardedOffPolicy):
         self._trained_until = max(self.num_timesteps, self.learning_starts)
         return prepared
 
+    def _setup_model(self) -> None:
+        self.replay_buffer_class = replay_buffer_class(self.observation_space)
+        super()._setup_model()
+
     def _default_reward_net(self, **kwargs: Any) -> RewardNet:
-        space = self.observation_space
+        space = self._flat_space
         if self.terminal_states == "absorbing":
             space = with_indicator(space)
         return default_reward_net(space, self.action_space, **kwargs)
 
     def _normalized(self, net: RewardNet) -> NormalizedRewardNet:
         if self.terminal_states == "absorbing":
-            return AbsorbingRewardNet(net, self.observation_space)
+            return AbsorbingRewardNet(net, self._flat_space)
         return super()._normalized(net)

@@ -27,7 +27,7 @@ from sb3_gail_ext.algorithms.signals import (
 from sb3_gail_ext.algorithms.warm_start import clone_behaviour, cloning_optimizer, fit_values
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.buffers.recorder import RolloutRecorder
-from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
+from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer, rollout_buffer_class
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.failures import (
     check_losses,
@@ -76,7 +76,7 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
     :param kwargs: the discriminator's arguments, which are those of `WithDiscriminator`, and the
         SB3 algorithm's own.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises ValueError: if its observations are no array or its actions neither Box nor Discrete,
+    :raises ValueError: if observations are no array nor Dict, or actions no Box nor Discrete,
         or if a number is out of its range.
     """
 
@@ -245,6 +245,7 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
             return super().collect_rollouts(*args, **kwargs)
 
     def _setup_model(self) -> None:
+        self.rollout_buffer_class = rollout_buffer_class(self.observation_space)
         super()._setup_model()
         self.averaged_policy = another_policy(self)
         self.cloning_optimizer = cloning_optimizer(self.policy)

@@ -18,7 +18,7 @@ from sb3_gail_ext.algorithms.demonstrated import (
     with_scaled_inputs,
 )
 from sb3_gail_ext.algorithms.guarded import GuardedOffPolicy
-from sb3_gail_ext.buffers.sqil import SQILReplayBuffer
+from sb3_gail_ext.buffers.sqil import SQILReplayBuffer, sqil_buffer_class
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
@@ -44,7 +44,8 @@ class SQIL(Demonstrated, GuardedOffPolicy):
         deviation.
     :param kwargs: the learner's own arguments.
     :raises DemonstrationError: if the demonstrations do not fit the environment.
-    :raises ValueError: if its observations are no array or its actions neither Box nor Discrete.
+    :raises ValueError: if observations are no array nor Dict, or actions no Box nor Discrete,
+        or if there shall be n-step returns.
 
     >>> model = SQIL("MlpPolicy", "CartPole-v1", "demonstrations.npz").learn(20_000)
     """
@@ -69,6 +70,11 @@ class SQIL(Demonstrated, GuardedOffPolicy):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("n_steps", 1) != 1:
+            raise ValueError(
+                f"n_steps is {kwargs['n_steps']}, but demonstrations pay for single steps; leave "
+                "it at 1"
+            )
         if normalize_policy_inputs:
             policy_kwargs = with_scaled_inputs(policy, env, policy_kwargs or {})
         super().__init__(
@@ -103,6 +109,7 @@ class SQIL(Demonstrated, GuardedOffPolicy):
 
     def _setup_model(self) -> None:
         check_supported_spaces(self.observation_space, self.action_space)
+        self.replay_buffer_class = sqil_buffer_class(self.observation_space)
         super()._setup_model()
 
 

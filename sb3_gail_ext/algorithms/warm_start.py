@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+from sb3_gail_ext.policies.actions import as_tensors
 
 
 def cloning_optimizer(policy: ActorCriticPolicy) -> th.optim.Adam:
@@ -48,7 +49,7 @@ def clone_behaviour(
 
     def neg_log_likelihood() -> th.Tensor:
         batch = expert.take(rng.integers(len(expert), size=batch_size))
-        obs = th.as_tensor(batch.obs, device=policy.device)
+        obs = as_tensors(batch.obs, policy.device)
         acts = th.as_tensor(batch.acts, device=policy.device)
         return -policy.get_distribution(obs).log_prob(acts).mean()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.type_aliases import GymEnv
@@ -14,6 +15,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from sb3_gail_ext.algorithms.demonstrated import Demonstrated
 from sb3_gail_ext.algorithms.ranges import check_ranges
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
+from sb3_gail_ext.demonstrations.dict_observations import flat_space
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.rewards.discriminator import Discriminator, LogitOffset
 from sb3_gail_ext.rewards.networks import (
@@ -29,7 +31,8 @@ class WithDiscriminator(Demonstrated):
     """Mixin: `discriminator`, its arguments, and its place in the model's file.
 
     :param reward_net: an `imitation` RewardNet that returns logits, high = expert. By default an
-        MLP of two layers of 64 tanh units on observation and action.
+        MLP of two layers of 64 tanh units on observation and action. Dict observations it sees
+        flat: it is built for `demonstrations.dict_observations.flat_space(observation_space)`.
     :param reward_net_kwargs: of the default net, e.g. `dropout_prob`, `spectral_norm`.
     :param reward_form: how logits become rewards: `"gail"` -log(1-D), `"airl"` the logit,
         `"log_d"` log D, `"fairl"`.
@@ -41,7 +44,7 @@ class WithDiscriminator(Demonstrated):
     :param label_smoothing: how much the expert's label is below 1.
     :param normalize_inputs: the discriminator sees observations scaled by the demonstrations'
         mean and deviation.
-    :raises ValueError: if the observations are no array or the actions neither Box nor Discrete,
+    :raises ValueError: if observations are no array nor Dict, or actions no Box nor Discrete,
         or if a number is out of its range.
     """
 
@@ -116,11 +119,17 @@ class WithDiscriminator(Demonstrated):
             weight_decay=self.discriminator_weight_decay,
             label_smoothing=self.label_smoothing,
             logit_offset=self._logit_offset,
+            observation_space=self.observation_space,
             device=self.device,
         )
 
+    @property
+    def _flat_space(self) -> spaces.Space:
+        """Of what the discriminator sees."""
+        return flat_space(self.observation_space)
+
     def _default_reward_net(self, **kwargs: Any) -> RewardNet:
-        return default_reward_net(self.observation_space, self.action_space, **kwargs)
+        return default_reward_net(self._flat_space, self.action_space, **kwargs)
 
     def _normalized(self, net: RewardNet) -> NormalizedRewardNet:
         return NormalizedRewardNet(net)

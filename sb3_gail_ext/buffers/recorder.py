@@ -8,6 +8,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_gail_ext.buffers.rollout import RelabelledRolloutBuffer
+from sb3_gail_ext.demonstrations.dict_observations import flatten_obs, flatten_one
 from sb3_gail_ext.failures import check_observations
 
 
@@ -42,7 +43,7 @@ class RolloutRecorder(BaseCallback):
     def _as_env_gave(self, latest_obs: Any) -> np.ndarray:
         """Without VecNormalize, which the demonstrations have not passed through either."""
         original = self._normalize.get_original_obs() if self._normalize else latest_obs
-        return np.array(original)
+        return np.array(flatten_obs(self.model.observation_space, original))
 
     def _next_obs(self, next_start: np.ndarray, dones: np.ndarray, infos: list[dict]) -> np.ndarray:
         """After `done` the next row is the reset observation; the true one is in the info.
@@ -52,7 +53,8 @@ class RolloutRecorder(BaseCallback):
         next_obs = next_start.copy()
         for env in np.flatnonzero(dones):
             final = infos[env]["terminal_observation"]
-            next_obs[env] = self._normalize.unnormalize_obs(final) if self._normalize else final
+            final = self._normalize.unnormalize_obs(final) if self._normalize else final
+            next_obs[env] = flatten_one(self.model.observation_space, final)
         return next_obs
 
 

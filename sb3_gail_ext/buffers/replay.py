@@ -9,11 +9,13 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from imitation.data.types import Trajectory
+from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_gail_ext.buffers.rollout import RewardFn
 from sb3_gail_ext.buffers.trimmed import TrimmedReplayBuffer
+from sb3_gail_ext.demonstrations.dict_observations import flatten_obs, unflatten_obs
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
@@ -80,9 +82,9 @@ class RelabelledReplayBuffer(TrimmedReplayBuffer):
         """`n` of the agent's transitions, as the environment saw them."""
         sampled = super().sample(n)
         return TransitionBatch(
-            _array(sampled.observations),
+            self._flat(sampled.observations),
             self._as_env_takes(_array(sampled.actions)),
-            _array(sampled.next_observations),
+            self._flat(sampled.next_observations),
             _array(sampled.dones)[:, 0].astype(bool),
         )
 
@@ -92,7 +94,8 @@ class RelabelledReplayBuffer(TrimmedReplayBuffer):
         :param n_steps: `buffer_size` at most.
         """
         rows = (self.pos - n_steps + np.arange(n_steps)) % self.buffer_size
-        obs, last = self.observations[rows, env], self.next_observations[rows[-1:], env]
+        obs = self._stored_rows(self.observations, rows, env)
+        last = self._stored_rows(self.next_observations, rows[-1:], env)
         return Trajectory(
             obs=np.concatenate([obs, last]),
             acts=self._as_env_takes(self.actions[rows, env]),
@@ -118,9 +121,9 @@ class RelabelledReplayBuffer(TrimmedReplayBuffer):
         n_expert = round(batch_size * connected.expert_share)
         agent = super().sample(batch_size - n_expert)
         expert = connected.expert.take(connected.rng.integers(len(connected.expert), size=n_expert))
-        obs = np.concatenate([expert.obs, _array(agent.observations)])
+        obs = np.concatenate([expert.obs, self._flat(agent.observations)])
         acts = np.concatenate([self._as_stored(expert.acts), _array(agent.actions)])
-        next_obs = np.concatenate([expert.next_obs, _array(agent.next_observations)])
+        next_obs = np.concatenate([expert.next_obs, self._flat(agent.next_observations)])
         dones = np.concatenate([expert.dones, _array(agent.dones)[:, 0].astype(bool)])
         rewards = connected.reward_fn(obs, self._as_env_takes(acts), next_obs, dones)
         if connected.terminal_value is None:
@@ -128,12 +131,25 @@ class RelabelledReplayBuffer(TrimmedReplayBuffer):
         elif dones.any():
             rewards = rewards + dones * np.float32(connected.terminal_value())
         return agent._replace(  # keeps what later versions of SB3 add to a sample
-            observations=self._tensor(self._normalize_obs(obs, env)),
+            observations=self._as_policy_sees(obs, env),
             actions=self._tensor(acts),
-            next_observations=self._tensor(self._normalize_obs(next_obs, env)),
+            next_observations=self._as_policy_sees(next_obs, env),
             dones=self._tensor(dones[:, None].astype(np.float32)),
             rewards=self._tensor(rewards[:, None]),
         )
+
+    def _flat(self, obs: Any) -> np.ndarray:
+        """Sampled observations (n, *obs_shape); a Dict space's (n, D)."""
+        return _array(obs)
+
+    def _stored_rows(self, stored: Any, rows: np.ndarray, env: int) -> np.ndarray:
+        """Of one environment, likewise."""
+        picked: np.ndarray = stored[rows, env]
+        return picked
+
+    def _as_policy_sees(self, obs: np.ndarray, env: VecNormalize | None) -> Any:
+        """The inverse of `_flat`, normalised."""
+        return self._tensor(self._normalize_obs(obs, env))
 
     def _as_env_takes(self, acts: np.ndarray) -> np.ndarray:
         """Stored actions (n, action_dim) to the environment's (n, *act_shape)."""
@@ -152,6 +168,28 @@ class RelabelledReplayBuffer(TrimmedReplayBuffer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_connection": None}
+
+
+class RelabelledDictReplayBuffer(RelabelledReplayBuffer, DictReplayBuffer):  # type: ignore[misc]
+    """The same on top of SB3's buffer of Dict observations."""
+
+    def _flat(self, obs: Any) -> np.ndarray:
+        arrays = {key: _array(tensor) for key, tensor in obs.items()}
+        return flatten_obs(self.observation_space, arrays)
+
+    def _stored_rows(self, stored: Any, rows: np.ndarray, env: int) -> np.ndarray:
+        picked = {key: array[rows, env] for key, array in stored.items()}
+        return flatten_obs(self.observation_space, picked)
+
+    def _as_policy_sees(self, obs: np.ndarray, env: VecNormalize | None) -> Any:
+        seen: Any = self._normalize_obs(unflatten_obs(self.observation_space, obs), env)
+        return {key: self._tensor(array) for key, array in seen.items()}
+
+
+def replay_buffer_class(observation_space: spaces.Space) -> type[RelabelledReplayBuffer]:
+    if isinstance(observation_space, spaces.Dict):
+        return RelabelledDictReplayBuffer
+    return RelabelledReplayBuffer
 
 
 def _array(tensor: th.Tensor) -> np.ndarray:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 
+from sb3_gail_ext.demonstrations.dict_observations import flat_space
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
 RewardFn = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -20,16 +21,17 @@ class RelabelledRolloutBuffer(RolloutBuffer):
 
     SB3 stores unclipped actions, normalised observations and no next observation; a
     discriminator needs all three as they are in the demonstrations. `RolloutRecorder` supplies
-    them. Arrays are (buffer_size, n_envs, ...).
+    them. Arrays are (buffer_size, n_envs, ...); what is kept of Dict observations is flat.
     """
 
     def reset(self) -> None:
         super().reset()
         steps = (self.buffer_size, self.n_envs)
         # float32 whatever the environment's: SB3 2.9 hands over MuJoCo's float64.
-        floats = np.issubdtype(self.observation_space.dtype, np.floating)
-        obs_dtype = np.float32 if floats else self.observation_space.dtype
-        obs_shape, act_shape = self.observation_space.shape or (), self.action_space.shape or ()
+        obs_space = flat_space(self.observation_space)
+        floats = np.issubdtype(obs_space.dtype, np.floating)
+        obs_dtype = np.float32 if floats else obs_space.dtype
+        obs_shape, act_shape = obs_space.shape or (), self.action_space.shape or ()
         self.env_obs = np.zeros((*steps, *obs_shape), obs_dtype)
         self.env_next_obs = np.zeros_like(self.env_obs)
         act_dtype = np.float32 if isinstance(self.action_space, spaces.Box) else np.int64
@@ -78,3 +80,13 @@ class RelabelledRolloutBuffer(RolloutBuffer):
         self.rewards += scale(learned, self.episode_starts, self.gamma)
         super().compute_returns_and_advantage(self._last_values, self._last_dones)
         return learned
+
+
+class RelabelledDictRolloutBuffer(RelabelledRolloutBuffer, DictRolloutBuffer):
+    """The same on top of SB3's buffer of Dict observations."""
+
+
+def rollout_buffer_class(observation_space: spaces.Space) -> type[RelabelledRolloutBuffer]:
+    if isinstance(observation_space, spaces.Dict):
+        return RelabelledDictRolloutBuffer
+    return RelabelledRolloutBuffer

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_gail_ext.buffers.trimmed import TrimmedReplayBuffer
+from sb3_gail_ext.demonstrations.dict_observations import flat_space, unflatten_obs
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
@@ -29,7 +32,7 @@ class SQILReplayBuffer(TrimmedReplayBuffer):
 
     def set_expert(self, expert: TransitionBatch) -> None:
         """:param expert: its actions as the buffer stores them: a Box's scaled to [-1, 1]."""
-        dtype = self.observation_space.dtype
+        dtype = flat_space(self.observation_space).dtype
         self.expert = TransitionBatch(
             obs=expert.obs.astype(dtype),
             acts=expert.acts.reshape(len(expert), self.action_dim).astype(self.actions.dtype),
@@ -53,11 +56,9 @@ class SQILReplayBuffer(TrimmedReplayBuffer):
         expert = self.expert.take(self._rng.integers(len(self.expert), size=n_expert))
         # `_replace` keeps what later versions of SB3 add to a sample.
         return agent._replace(
-            observations=self._joined(agent.observations, self._normalize_obs(expert.obs, env)),
+            observations=self._with_expert(agent.observations, expert.obs, env),
             actions=self._joined(agent.actions, expert.acts),
-            next_observations=self._joined(
-                agent.next_observations, self._normalize_obs(expert.next_obs, env)
-            ),
+            next_observations=self._with_expert(agent.next_observations, expert.next_obs, env),
             dones=self._joined(agent.dones, expert.dones[:, None]),
             rewards=self._joined(th.zeros_like(agent.rewards), np.ones((n_expert, 1))),
         )
@@ -65,5 +66,23 @@ class SQILReplayBuffer(TrimmedReplayBuffer):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "expert": None}
 
+    def _with_expert(self, agent: Any, expert: np.ndarray, env: VecNormalize | None) -> Any:
+        """Observations of both as the policy sees them."""
+        return self._joined(agent, self._normalize_obs(expert, env))
+
     def _joined(self, agent: th.Tensor, expert: Any) -> th.Tensor:
         return th.cat([agent, self.to_torch(expert).to(agent.dtype)])
+
+
+class SQILDictReplayBuffer(SQILReplayBuffer, DictReplayBuffer):  # type: ignore[misc]
+    """The same on top of SB3's buffer of Dict observations."""
+
+    def _with_expert(self, agent: Any, expert: np.ndarray, env: VecNormalize | None) -> Any:
+        seen = self._normalize_obs(unflatten_obs(self.observation_space, expert), env)
+        return {key: self._joined(agent[key], seen[key]) for key in agent}
+
+
+def sqil_buffer_class(observation_space: spaces.Space) -> type[SQILReplayBuffer]:
+    if isinstance(observation_space, spaces.Dict):
+        return SQILDictReplayBuffer
+    return SQILReplayBuffer

@@ -108,9 +108,14 @@ def check_same_spaces(model: BaseAlgorithm | BasePolicy, env_id: str) -> None:
 
 
 def check_imitable(env_id: str) -> None:
-    """:raises InputError: if GAIL cannot handle the environment's spaces."""
+    """:raises InputError: if GAIL cannot handle the environment's spaces, or no file can."""
     env = gym.make(env_id)
     try:
+        if isinstance(env.observation_space, gym.spaces.Dict):
+            raise ValueError(
+                "its observations are dictionaries, which no demonstration file holds; imitate it "
+                "in Python with MultiInputPolicy and trajectories of record_demonstrations"
+            )
         check_supported_spaces(env.observation_space, env.action_space)
     except ValueError as error:
         raise InputError(f"{env_id}: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
+from sb3_gail_ext.demonstrations.dict_observations import SUBSPACES, flat_space
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
@@ -22,7 +23,7 @@ def check_fits_spaces(
     :param source: the file or whatever the message should name.
     :raises DemonstrationError: at the first array that does not fit.
     """
-    _check_shape(transitions.obs, "obs", observation_space, source)
+    _check_shape(transitions.obs, "obs", flat_space(observation_space), source)
     _check_shape(transitions.acts, "acts", action_space, source)
     for name in ("obs", "acts", "next_obs"):
         if not np.isfinite(getattr(transitions, name)).all():
@@ -34,13 +35,23 @@ def check_fits_spaces(
 
 
 def check_supported_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
-    """:raises ValueError: unless observations are a Box and actions a Box or Discrete."""
+    """:raises ValueError: unless observations are a Box, or a Dict that is not nested, and actions
+    a Box or Discrete.
+    """
     for name, space, kinds in (
-        ("observations", observation_space, spaces.Box),
+        ("observations", observation_space, spaces.Box | spaces.Dict),
         ("actions", action_space, spaces.Box | spaces.Discrete),
     ):
         if not isinstance(space, kinds):
             raise ValueError(f"cannot imitate with {name} of type {type(space).__name__} ({space})")
+    if isinstance(observation_space, spaces.Dict):
+        for key, subspace in observation_space.spaces.items():
+            if not isinstance(subspace, SUBSPACES):
+                raise ValueError(
+                    f"cannot imitate with observations[{key!r}] of type {type(subspace).__name__}; "
+                    "SB3's policies take dictionaries of Box, Discrete, MultiDiscrete and "
+                    "MultiBinary, not nested ones"
+                )
 
 
 def _check_shape(array: np.ndarray, name: str, space: spaces.Space, source: str) -> None:

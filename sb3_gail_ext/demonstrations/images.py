@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
@@ -15,18 +17,22 @@ def order_axes_as(observation_space: spaces.Space, transitions: TransitionBatch)
     SB3 does the same to the environment (VecTransposeImage); demonstrations are recorded before.
     Anything else passes as it is.
     """
-    height_width_channels = transitions.obs.shape[1:]
+    obs, acts, next_obs, dones = transitions
+    obs, next_obs = (channels_as(observation_space, images) for images in (obs, next_obs))
+    return TransitionBatch(obs, acts, next_obs, dones)
+
+
+def channels_as(observation_space: spaces.Space, images: Any) -> Any:
+    """The same for one array, or for each of a dictionary: (n, H, W, C) to (n, C, H, W)."""
+    if isinstance(observation_space, spaces.Dict):
+        subspaces = observation_space.spaces.items()
+        return {key: channels_as(space, np.asarray(images.get(key))) for key, space in subspaces}
+    height_width_channels = images.shape[1:]
     if (
         len(height_width_channels) != 3
         or not is_image_space(observation_space)
         or height_width_channels == observation_space.shape
         or (height_width_channels[-1], *height_width_channels[:-1]) != observation_space.shape
     ):
-        return transitions
-    obs, acts, next_obs, dones = transitions
-    return TransitionBatch(_channels_first(obs), acts, _channels_first(next_obs), dones)
-
-
-def _channels_first(images: np.ndarray) -> np.ndarray:
-    """(n, height, width, channels) to (n, channels, height, width)."""
+        return images
     return np.ascontiguousarray(np.moveaxis(images, -1, 1))

@@ -7,7 +7,12 @@ from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
-from imitation.data.types import TrajectoryWithRew
+from imitation.data.types import (
+    DictObs,
+    TrajectoryWithRew,
+    maybe_wrap_in_dictobs,
+    stack_maybe_dictobs,
+)
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
 
@@ -45,7 +50,8 @@ def record_demonstrations(
     :param n_episodes: how many.
     :param deterministic: the policy's mode rather than a sample.
     :param seed: of the first episode.
-    :returns: one trajectory per episode, in order; `terminal` is False at time limits.
+    :returns: one trajectory per episode, in order; `terminal` is False at time limits. Dict
+        observations are `imitation`'s `DictObs`.
     :raises ValueError: if `n_episodes` is not positive.
     """
     if n_episodes < 1:
@@ -125,9 +131,10 @@ def _play_wave(
             if episodes[env] is None:
                 final = infos[env]["terminal_observation"]
                 if normalize is not None:
-                    final = np.asarray(normalize.unnormalize_obs(final), raw_obs[0].dtype)
+                    final = normalize.unnormalize_obs(final)
+                ours = [*(step[env] for step in raw_obs[:-1]), maybe_wrap_in_dictobs(final)]
                 episodes[env] = TrajectoryWithRew(
-                    obs=np.stack([*(step[env] for step in raw_obs[:-1]), final]),
+                    obs=_cast_as(raw_obs[0], stack_maybe_dictobs(ours)),
                     acts=np.stack([step[env] for step in acts]),
                     rews=np.array([step[env] for step in rews], dtype=np.float64),
                     infos=None,
@@ -136,5 +143,13 @@ def _play_wave(
     return [episode for episode in episodes if episode is not None]
 
 
-def _as_env_gave(normalize: VecNormalize | None, obs: np.ndarray) -> np.ndarray:
-    return np.array(obs if normalize is None else normalize.get_original_obs())
+def _as_env_gave(normalize: VecNormalize | None, obs: Any) -> Any:
+    given = maybe_wrap_in_dictobs(obs if normalize is None else normalize.get_original_obs())
+    return given.map_arrays(np.array) if isinstance(given, DictObs) else np.array(given)
+
+
+def _cast_as(given: Any, obs: Any) -> Any:
+    """`obs` of the types that the environment gave: VecNormalize makes its own."""
+    if isinstance(given, DictObs):
+        return DictObs({key: array.astype(given.get(key).dtype) for key, array in obs.items()})
+    return obs.astype(given.dtype)

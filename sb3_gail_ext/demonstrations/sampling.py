@@ -59,7 +59,10 @@ def array_obs(obs: np.ndarray | DictObs) -> np.ndarray:
     :raises DemonstrationError: if they are dictionaries.
     """
     if isinstance(obs, DictObs):
-        raise DemonstrationError("observations are dictionaries; flatten them to one array first")
+        raise DemonstrationError(
+            "observations are dictionaries, but arrays are needed here; flatten them with "
+            "sb3_gail_ext.demonstrations.dict_observations.as_arrays(observation_space, ...)"
+        )
     return obs
 
 

@@ -10,6 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.atomic import atomically
+from sb3_gail_ext.demonstrations.dict_observations import as_arrays
 from sb3_gail_ext.demonstrations.recording import record_demonstrations
 from sb3_gail_ext.rewards.distance import imitation_distance
 
@@ -72,7 +73,11 @@ class KeepBestImitator(BaseCallback):
 
     def _test(self) -> None:
         episodes = record_demonstrations(self.model, self.env, self.n_episodes, seed=self.seed)
-        distance = imitation_distance(episodes, self.demonstrations)
+        space = self.model.observation_space
+        distance = imitation_distance(
+            as_arrays(space, episodes),  # type: ignore[arg-type]  # no Transitions
+            as_arrays(space, self.demonstrations),  # type: ignore[arg-type]
+        )
         self.logger.record("eval/imitation_distance", distance)
         if not self.distances or distance < min(self.distances):
             with atomically(self.path) as temporary:

@@ -16,6 +16,7 @@ from stable_baselines3.common.logger import Figure as LoggedFigure
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
+from sb3_gail_ext.demonstrations.dict_observations import as_arrays
 from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
 from sb3_gail_ext.rewards.distance import DistanceTo
@@ -109,12 +110,8 @@ class ChapterFigureCallback(BaseCallback):
         self._restored_test = state["next_test"]
 
     def _test(self) -> None:
-        episodes = record_demonstrations(
-            self.model,
-            self._venv,
-            self.n_episodes,
-            seed=self.seed,
-        )
+        played = record_demonstrations(self.model, self._venv, self.n_episodes, seed=self.seed)
+        episodes: Any = as_arrays(self.model.observation_space, played)
         self.steps.append(self.num_timesteps)
         self.returns.append(float(returns(episodes).mean()))
         self.logger.record("eval/mean_reward", self.returns[-1])
@@ -143,9 +140,7 @@ class ChapterFigureCallback(BaseCallback):
             raise TypeError(f"{type(model).__name__} has no discriminator; use this with GAIL")
         dones = np.zeros(len(episode), dtype=bool)
         dones[-1] = episode.terminal
-        return model.discriminator.reward(
-            np.asarray(episode.obs[:-1]), episode.acts, np.asarray(episode.obs[1:]), dones
-        )
+        return model.discriminator.reward(episode.obs[:-1], episode.acts, episode.obs[1:], dones)
 
 
 class _NotebookPicture:

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from imitation.data.types import Observation, maybe_unwrap_dictobs, maybe_wrap_in_dictobs
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import obs_as_tensor
+
+from sb3_gail_ext.demonstrations.dict_observations import unflatten_obs
 
 _AT_BOUND = 1e-5  # float32 rounding of a clipped action, as demonstrations may have it
 
 
 def as_policy_knows(
     model: BaseAlgorithm, obs: np.ndarray, acts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Any, np.ndarray]:
     """Observations normalised as by the model's VecNormalize, actions as its policy gives them.
 
-    :param obs: (n, *obs_shape), as the environment gives them.
+    :param obs: (n, *obs_shape), as the environment gives them; a Dict space's flat, (n, D).
     :param acts: (n, *act_shape), as the environment takes them.
-    :returns: observations of the same shape, and actions (n, action_dim), a Box's flattened;
-        (n,) where they are Discrete.
+    :returns: observations of the same shape, a Dict space's as `DictObs`, and actions
+        (n, action_dim), a Box's flattened; (n,) where they are Discrete.
     """
+    seen = unflatten_obs(model.observation_space, obs)
     normalize = model.get_vec_normalize_env()
     if normalize is not None and normalize.norm_obs:
-        obs = np.asarray(normalize.normalize_obs(obs))
+        seen = normalize.normalize_obs(seen)
     if model.policy.squash_output:
         acts = model.policy.scale_action(acts)
     if isinstance(model.action_space, spaces.Box):
         acts = acts.reshape(len(acts), -1)
-    return obs, acts
+    return maybe_wrap_in_dictobs(seen), acts
 
 
-def executed_log_prob(policy: ActorCriticPolicy, obs: np.ndarray, acts: np.ndarray) -> th.Tensor:
+def as_tensors(obs: Observation, device: th.device) -> th.Tensor | dict[str, th.Tensor]:
+    """Observations as `as_policy_knows` returns them, as a policy takes them."""
+    return obs_as_tensor(maybe_unwrap_dictobs(obs), device)
+
+
+def executed_log_prob(policy: ActorCriticPolicy, obs: Observation, acts: np.ndarray) -> th.Tensor:
     """How probable it is that `policy`'s actions, once clipped by SB3, are `acts`: log, in nats.
 
     A Gaussian policy's actions leave the action space, and what is executed, recorded, and seen
@@ -46,7 +58,7 @@ def executed_log_prob(policy: ActorCriticPolicy, obs: np.ndarray, acts: np.ndarr
     :returns: (n,) without gradients, on the policy's device.
     """
     with th.no_grad():
-        distribution = policy.get_distribution(th.as_tensor(obs, device=policy.device))
+        distribution = policy.get_distribution(as_tensors(obs, policy.device))
         actions, space = th.as_tensor(acts, device=policy.device), policy.action_space
         if not isinstance(space, spaces.Box):
             return distribution.log_prob(actions)

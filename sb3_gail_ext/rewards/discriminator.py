@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from imitation.util.networks import evaluating, training
 
+from sb3_gail_ext.demonstrations.dict_observations import flatten_obs
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.rewards.networks import NormalizedRewardNet
 from sb3_gail_ext.rewards.objectives import (
@@ -30,6 +33,7 @@ class Discriminator:
     :param reward_form: a key of `REWARD_FORMS`: how logits become rewards.
     :param gradient_penalty_coef: weight of the one-sided gradient penalty; 0 leaves it out.
     :param entropy_coef: weight of an entropy bonus that keeps D from certainty.
+    :param observation_space: the environment's, if it is a Dict, which `net` sees flat.
     :raises ValueError: if `reward_form` is unknown.
     """
 
@@ -44,6 +48,7 @@ class Discriminator:
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
         logit_offset: LogitOffset | None = None,
+        observation_space: spaces.Space | None = None,
         device: th.device | str = "cpu",
     ) -> None:
         if reward_form not in REWARD_FORMS:
@@ -57,6 +62,7 @@ class Discriminator:
         self.entropy_coef = entropy_coef
         self.label_smoothing = label_smoothing
         self.logit_offset = logit_offset
+        self.observation_space = observation_space or net.observation_space
 
     def set_learning_rate(self, learning_rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -95,16 +101,16 @@ class Discriminator:
     def _offset(self, outputs: th.Tensor, transitions: TransitionBatch) -> th.Tensor:
         return outputs if self.logit_offset is None else outputs + self.logit_offset(*transitions)
 
-    def reward(
-        self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, dones: np.ndarray
-    ) -> np.ndarray:
+    def reward(self, obs: Any, acts: np.ndarray, next_obs: Any, dones: np.ndarray) -> np.ndarray:
         """What the generator is trained on, float32 of shape (batch,).
 
-        :param obs: (batch, *obs_shape), as the environment gives them (not normalised).
+        :param obs: (batch, *obs_shape), as the environment gives them (not normalised): of a Dict
+            space a dictionary of arrays, or flat, (batch, D).
         :param acts: (batch, *act_shape), within the action space.
         :param next_obs: (batch, *obs_shape).
         :param dones: (batch,) bool, true terminal states only.
         """
+        obs, next_obs = (flatten_obs(self.observation_space, o) for o in (obs, next_obs))
         rewards = REWARD_FORMS[self.reward_form](self.logits(obs, acts, next_obs, dones))
         return rewards.cpu().numpy().astype(np.float32)
 
