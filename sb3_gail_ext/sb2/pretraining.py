@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -58,9 +57,11 @@ def pretrain(
     check_ranges(n_epochs=(n_epochs, 0, math.inf), learning_rate=(learning_rate, 0, math.inf))
     interval = val_interval if val_interval is not None else max(n_epochs // 10, 1)
     check_ranges(val_interval=(interval, 1, math.inf))
-    _check_fits(model, dataset)
+    check_supported_spaces(model.observation_space, model.action_space)
+    pairs = _pairs(model, dataset.observations, dataset.actions)
+    check_fits_spaces(pairs, model.observation_space, model.action_space, "dataset")
     net: Any = _what_learns(model)
-    fit_scaling(model.policy, _pairs(model, dataset.observations, dataset.actions).obs)
+    fit_scaling(model.policy, pairs.obs)  # of this package's policies, as demonstrations would
     optimizer = th.optim.Adam(net.parameters(), lr=learning_rate, eps=adam_epsilon)
     rates = np.full(len(dataset.train_loader), learning_rate)
     for epoch in range(1, n_epochs + 1):
@@ -72,12 +73,6 @@ def pretrain(
             print(f"epoch {epoch}/{n_epochs}: training loss {loss:.6f}, validation {held_out:.6f}")
     _copy_to_the_others(model)
     return model
-
-
-def _check_fits(model: BaseAlgorithm, dataset: ExpertDataset) -> None:
-    check_supported_spaces(model.observation_space, model.action_space)
-    pairs = _pairs(model, dataset.observations, dataset.actions)
-    check_fits_spaces(pairs, model.observation_space, model.action_space, "dataset")
 
 
 def _pairs(model: BaseAlgorithm, obs: np.ndarray, acts: np.ndarray) -> TransitionBatch:
@@ -126,7 +121,7 @@ def _loss(model: BaseAlgorithm, batch: Batch) -> th.Tensor:
 
 def _validation_loss(model: BaseAlgorithm, dataset: ExpertDataset) -> float:
     """Of one pass over the held-out pairs, each weighing the same."""
-    batches: Iterable[Batch] = [next(dataset.val_loader) for _ in range(len(dataset.val_loader))]
+    batches = [next(dataset.val_loader) for _ in range(len(dataset.val_loader))]
     with th.no_grad():
         losses = [(len(batch[0]), _loss(model, batch).item()) for batch in batches]
     n_pairs = sum(n for n, _ in losses)
