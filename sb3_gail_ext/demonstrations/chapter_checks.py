@@ -84,12 +84,18 @@ def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
 
 def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
     for row, length in enumerate(lengths):
-        stated = float(arrays["ep_rets"][row])
-        rewards = arrays["rews"][row, :length].astype(np.float64)
-        summed = float(rewards.sum())
-        # Relative to the sizes of the rewards, whose rounding errors do not cancel as they do.
-        if not abs(stated - summed) <= _RETURN_TOLERANCE * max(1.0, float(np.abs(rewards).sum())):
+        stated, rewards = float(arrays["ep_rets"][row]), arrays["rews"][row, :length]
+        if not is_sum_of(rewards, stated):
             raise DemonstrationError(
                 f"{path}: ep_rets of episode {row} is {stated:.6g}, but its rews sum to "
-                f"{summed:.6g}; one of the two arrays belongs to another file"
+                f"{rewards.sum(dtype=np.float64):.6g}; one of the two arrays belongs to another "
+                "file"
             )
+
+
+def is_sum_of(rewards: np.ndarray, stated: float) -> bool:
+    """Is `stated` the sum of `rewards` (T,), up to rounding?"""
+    exact = rewards.astype(np.float64)
+    # Relative to the sizes of the rewards, whose rounding errors do not cancel as they do.
+    tolerance = _RETURN_TOLERANCE * max(1.0, float(np.abs(exact).sum()))
+    return bool(abs(stated - exact.sum()) <= tolerance)

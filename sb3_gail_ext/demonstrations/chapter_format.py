@@ -15,7 +15,6 @@ transition. `write_chapter` therefore adds arrays that the chapter's own code ig
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,15 @@ from imitation.data.types import TrajectoryWithRew
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.npz import load_arrays, open_npz
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
 OPTIONAL_KEYS = ("lengths", "final_obs", "terminal")
+_HINT = (
+    f"A chapter file holds {', '.join(REQUIRED_KEYS)}; one of observations alone has "
+    "acs=np.zeros((N, T, 0))"
+)
 
 
 def read_chapter(path: Path) -> list[TrajectoryWithRew]:
@@ -40,7 +44,7 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
 
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
-    arrays = _load_arrays(path)
+    arrays = load_arrays(path, REQUIRED_KEYS, OPTIONAL_KEYS, hint=_HINT)
     check_shapes(path, arrays)
     lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
     check_episodes(path, arrays, lengths)
@@ -85,56 +89,11 @@ def write_chapter(
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """The facts that `write_chapter` kept in the file; empty if there are none."""
-    with _open(path) as npz:
+    with open_npz(path) as npz:
         try:
             return json.loads(str(npz["metadata"])) if "metadata" in npz else {}
-        except Exception as error:  # as in `_open`
+        except Exception as error:  # as in `open_npz`
             raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
-
-
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise DemonstrationError(f"{path}: no such file; give the path of a demonstration .npz")
-    with _open(path) as npz:
-        missing = [key for key in REQUIRED_KEYS if key not in npz]
-        if missing:
-            raise DemonstrationError(
-                f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(npz))}. "
-                f"A chapter file holds {', '.join(REQUIRED_KEYS)}; one of observations alone has "
-                "acs=np.zeros((N, T, 0))"
-            )
-        wanted = [key for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in npz]
-        return {key: _load_array(path, npz, key) for key in wanted}
-
-
-def _open(path: Path) -> np.lib.npyio.NpzFile:
-    # Asked first, for NumPy takes anything that is no archive for a pickle, and says so.
-    if not zipfile.is_zipfile(path):
-        raise DemonstrationError(
-            f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
-        )
-    try:
-        npz: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
-    except Exception as error:  # foreign bytes: NumPy and zipfile raise whatever they stumble on
-        raise DemonstrationError(f"{path}: damaged archive ({error}); copy it again") from error
-    return npz
-
-
-def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarray:
-    try:
-        array = npz[key]
-    except Exception as error:  # as in `_open`; a header may also ask for more than the memory
-        cause = (
-            "pickled Python objects, which are never loaded; save it as a numeric array"
-            if "allow_pickle" in str(error)
-            else f"damaged data ({error}); copy the file again"
-        )
-        raise DemonstrationError(f"{path}: array {key} holds {cause}") from error
-    if array.dtype.kind not in "fiub":
-        raise DemonstrationError(
-            f"{path}: array {key} has dtype {array.dtype}; save it as a numeric array"
-        )
-    return array
 
 
 def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -9,14 +9,22 @@ from typing import Any
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
-from sb3_gail_ext.demonstrations.chapter_format import read_chapter, read_metadata, write_chapter
+from sb3_gail_ext.demonstrations.chapter_format import (
+    REQUIRED_KEYS,
+    read_chapter,
+    read_metadata,
+    write_chapter,
+)
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.npz import array_names
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
+from sb3_gail_ext.demonstrations.sb2_format import SB2_KEYS, read_sb2
 
 Reader = Callable[[Path], list[TrajectoryWithRew]]
 Writer = Callable[[Path, Sequence[TrajectoryWithRew], Mapping[str, Any] | None], None]
 
-READERS: dict[str, Reader] = {"chapter": read_chapter}
+READERS: dict[str, Reader] = {"chapter": read_chapter, "sb2": read_sb2}
+_ARRAYS = {"chapter": REQUIRED_KEYS, "sb2": SB2_KEYS}  # by which a file is known
 WRITERS: dict[str, Writer] = {"chapter": write_chapter}
 
 
@@ -31,7 +39,8 @@ def load_demonstrations(
     """Read expert demonstrations from a file. No pickle is ever loaded.
 
     :param path: the file.
-    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines; None finds it by content.
+    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, or `"sb2"`, that of
+        Stable-Baselines 2; None finds it by content.
     :param limit: keep this many episodes, chosen at random with `seed`; the first ones without.
     :param subsample: keep every n-th transition from a random offset in each episode, as in the
         GAIL paper (Ho & Ermon, 2016). Each one kept becomes a trajectory of one step, so that
@@ -41,7 +50,7 @@ def load_demonstrations(
     :raises DemonstrationError: if anything is wrong with the file; the line says what to do.
     """
     path = Path(path)
-    trajectories = _lookup(READERS, format or "chapter", "read")(path)
+    trajectories = _lookup(READERS, format or _format_of(path), "read")(path)
     rng = np.random.default_rng(seed)
     if limit is not None:
         trajectories = _limited(path, trajectories, limit, rng if seed is not None else None)
@@ -67,6 +76,12 @@ def save_demonstrations(
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What `save_demonstrations` was given as `metadata`; empty for files of other projects."""
     return read_metadata(Path(path))
+
+
+def _format_of(path: Path) -> str:
+    """The format that shares most arrays with the file; its reader says what is missing."""
+    held = array_names(path)
+    return max(_ARRAYS, key=lambda name: len(held & set(_ARRAYS[name])))
 
 
 def _lookup(table: Mapping[str, Any], format: str, verb: str) -> Any:

@@ -1,0 +1,162 @@
+"""Stable-Baselines 2's `.npz` layout: all episodes one behind the other, T steps in all.
+
+    obs             (T, *obs_shape)  the last observation of an episode is not kept
+    actions         (T, *act_shape)  discrete ones are integers (T, 1)
+    rewards         (T,)
+    episode_starts  (T,) bool        True at the first step of each episode
+    episode_returns (N,)             the sum of each episode's rewards
+
+How an episode ended is not in it: no trajectory read from it is terminal, and each lacks its last
+transition, whose next observation nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from imitation.data.types import TrajectoryWithRew
+
+from sb3_gail_ext.atomic import atomically
+from sb3_gail_ext.demonstrations.chapter_checks import is_sum_of
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.npz import check_numeric, load_arrays
+from sb3_gail_ext.demonstrations.sampling import array_obs
+
+SB2_KEYS = ("obs", "actions", "rewards", "episode_returns", "episode_starts")
+_HINT = f"A Stable-Baselines 2 file holds {', '.join(SB2_KEYS)}"
+
+Arrays = dict[str, np.ndarray]
+
+
+def read_sb2(path: Path) -> list[TrajectoryWithRew]:
+    """Read a Stable-Baselines 2 file, checking every array.
+
+    :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
+    """
+    return sb2_trajectories(path, load_sb2(path))
+
+
+def load_sb2(path: Path) -> Arrays:
+    """The arrays of a file, as `checked_sb2` returns them."""
+    return checked_sb2(path, load_arrays(path, SB2_KEYS, hint=_HINT))
+
+
+def checked_sb2(source: str | Path, given: Mapping[str, np.ndarray]) -> Arrays:
+    """The arrays of the layout, consistent and in the shapes above.
+
+    Rewards and starts may also be (T, 1), as they were recorded on a vectorised environment.
+
+    :param source: what a message should name.
+    :raises DemonstrationError: at the first array that is missing or does not fit.
+    """
+    missing = [key for key in SB2_KEYS if key not in given]
+    if missing:
+        raise DemonstrationError(f"{source}: no array {', '.join(missing)}. {_HINT}")
+    arrays = {key: np.asarray(given[key]) for key in SB2_KEYS}
+    for key, array in arrays.items():
+        check_numeric(source, key, array)
+    _check_lengths(source, arrays)
+    for key in ("rewards", "episode_starts", "episode_returns"):
+        arrays[key] = arrays[key].reshape(-1)
+    arrays["episode_starts"] = arrays["episode_starts"].astype(bool)
+    _check_finite(source, arrays)
+    _check_episodes(source, arrays)
+    return arrays
+
+
+def sb2_trajectories(source: str | Path, arrays: Arrays) -> list[TrajectoryWithRew]:
+    """One trajectory per episode, without its last transition and never terminal.
+
+    :param arrays: of `checked_sb2`.
+    :raises DemonstrationError: if an episode has one step only: nothing is left of it.
+    """
+    acts, rewards = arrays["actions"], arrays["rewards"]
+    if acts.dtype.kind in "iu" and acts.shape[1:] == (1,):
+        acts = acts[:, 0]  # one choice per step; a Box of integers would be a strange action
+    if rewards.dtype.kind != "f":
+        rewards = rewards.astype(np.float64)
+    episodes = []
+    for row, (first, end) in enumerate(_bounds(arrays["episode_starts"])):
+        if end - first < 2:
+            raise DemonstrationError(
+                f"{source}: episode {row} has one step, and the format does not keep where it led; "
+                "remove the episode"
+            )
+        steps = slice(first, end - 1)
+        episodes.append(
+            TrajectoryWithRew(
+                arrays["obs"][first:end], acts[steps], None, terminal=False, rews=rewards[steps]
+            )
+        )
+    return episodes
+
+
+def sb2_arrays(trajectories: Sequence[TrajectoryWithRew]) -> Arrays:
+    """The layout of these whole episodes; their final observations and ends are not in it."""
+    acts = np.concatenate([t.acts for t in trajectories])
+    return {
+        "actions": acts.reshape(-1, 1) if acts.ndim == 1 else acts,
+        "obs": np.concatenate([array_obs(t.obs)[:-1] for t in trajectories]),
+        "rewards": np.concatenate([t.rews for t in trajectories]),
+        "episode_returns": np.array([t.rews.sum(dtype=np.float64) for t in trajectories]),
+        "episode_starts": np.concatenate([np.arange(len(t)) == 0 for t in trajectories]),
+    }
+
+
+def write_sb2(path: Path, arrays: Arrays) -> None:
+    """Write the arrays of the layout, replacing an existing file in one step."""
+    with atomically(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _bounds(starts: np.ndarray) -> list[tuple[int, int]]:
+    """First step of each episode, and the one behind its last."""
+    firsts = [int(step) for step in np.flatnonzero(starts)]
+    return list(zip(firsts, [*firsts[1:], len(starts)], strict=True))
+
+
+def _check_lengths(source: str | Path, arrays: Arrays) -> None:
+    if not all(array.ndim for array in arrays.values()) or not len(arrays["obs"]):
+        raise DemonstrationError(f"{source}: there are no steps in it; record it again")
+    n_steps = len(arrays["obs"])
+    for key in ("actions", "rewards", "episode_starts"):
+        array = arrays[key]
+        one_each = key == "actions" or array.size == n_steps
+        if len(array) != n_steps or not one_each:
+            raise DemonstrationError(
+                f"{source}: array {key} has shape {array.shape}, but obs has "
+                f"{arrays['obs'].shape}: all steps must be in both"
+            )
+
+
+def _check_finite(source: str | Path, arrays: Arrays) -> None:
+    for key in ("obs", "actions", "rewards"):
+        finite = np.isfinite(arrays[key]).reshape(len(arrays[key]), -1).all(axis=1)
+        if not finite.all():
+            raise DemonstrationError(
+                f"{source}: array {key} is not finite in step {int(np.argmin(finite))}; remove "
+                "its episode or record it again"
+            )
+
+
+def _check_episodes(source: str | Path, arrays: Arrays) -> None:
+    starts, returns = arrays["episode_starts"], arrays["episode_returns"]
+    if not starts[0]:
+        raise DemonstrationError(
+            f"{source}: episode_starts is False at the first step; an episode begins there"
+        )
+    if len(returns) != starts.sum():
+        raise DemonstrationError(
+            f"{source}: episode_returns holds {len(returns)} episodes, but episode_starts marks "
+            f"{starts.sum()}; one of the two arrays belongs to another file"
+        )
+    for row, (first, end) in enumerate(_bounds(starts)):
+        rewards = arrays["rewards"][first:end]
+        if not is_sum_of(rewards, float(returns[row])):
+            raise DemonstrationError(
+                f"{source}: episode_returns of episode {row} is {returns[row]:.6g}, but its "
+                f"rewards sum to {rewards.sum(dtype=np.float64):.6g}; one of the two arrays "
+                "belongs to another file"
+            )
