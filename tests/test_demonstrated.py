@@ -63,6 +63,8 @@ def test_load_attaches_them(
 def test_load_refuses_those_of_another_environment(
     line_env: Any, line_demonstrations: Any, hopper_file: Path, tmp_path: Path
 ) -> None:
-    GAIL("MlpPolicy", line_env(), line_demonstrations, n_steps=16).save(tmp_path / "model")
+    GAIL("MlpPolicy", line_env(), line_demonstrations, n_steps=16, batch_size=16).save(
+        tmp_path / "model"
+    )
     with pytest.raises(DemonstrationError, match=r"expert\.npz"):
         GAIL.load(tmp_path / "model", device="cpu", demonstrations=hopper_file)
