@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from imitation.data.types import Trajectory, Transitions
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from sb3_gail_ext.algorithms.random_states import (
@@ -63,6 +64,24 @@ class Demonstrated(BaseAlgorithm):
         self.n_demonstrations = (
             None if isinstance(demonstrations, Transitions) else len(demonstrations)
         )
+
+    @classmethod
+    def load(
+        cls,
+        path: Any,
+        env: GymEnv | None = None,
+        *args: Any,
+        demonstrations: Demonstrations | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """As in SB3, and attach these demonstrations: the file has none.
+
+        :raises DemonstrationError: if they do not fit the environment.
+        """
+        model = super().load(path, env, *args, **kwargs)
+        if demonstrations is not None:
+            model.set_demonstrations(demonstrations)
+        return model
 
     def _flatten(self, demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBatch:
         return flatten(demonstrations)
