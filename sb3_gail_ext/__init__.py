@@ -24,6 +24,8 @@ from sb3_gail_ext.chapter import (
     chapter_gail_kwargs,
     register_chapter_components,
 )
+from sb3_gail_ext.checkpoints.reading import load_checkpoint
+from sb3_gail_ext.checkpoints.writing import Checkpoints
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, save_demonstrations
 from sb3_gail_ext.demonstrations.recording import record_demonstrations
@@ -32,6 +34,7 @@ from sb3_gail_ext.evaluation.evaluate import evaluate
 from sb3_gail_ext.evaluation.keep_best import KeepBestImitator
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
 from sb3_gail_ext.rewards.distance import imitation_distance
+from sb3_gail_ext.rewards.learned import load_reward
 
 __version__ = _version("sb3_gail_ext")
 
@@ -46,6 +49,7 @@ __all__ = [
     "ChapterActorCriticPolicy",
     "ChapterDiscriminator",
     "ChapterFigureCallback",
+    "Checkpoints",
     "DAgger",
     "DemonstrationError",
     "GAIfO",
@@ -58,7 +62,9 @@ __all__ = [
     "compare",
     "evaluate",
     "imitation_distance",
+    "load_checkpoint",
     "load_demonstrations",
+    "load_reward",
     "record_demonstrations",
     "save_demonstrations",
 ]

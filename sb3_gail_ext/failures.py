@@ -19,8 +19,14 @@ class WorkerDiedError(ConnectionError):
     """A process that steps an environment is gone; the message is one line."""
 
 
-def check_observations(obs: np.ndarray, step: int) -> None:
-    """:raises NotFiniteError: if the environment gave something that is no number."""
+def check_observations(obs: Any, step: int) -> None:
+    """:param obs: (n_envs, ...); of a Dict space a dictionary of such arrays.
+    :raises NotFiniteError: if the environment gave something that is no number.
+    """
+    if isinstance(obs, dict):
+        for part in obs.values():
+            check_observations(part, step)
+        return
     if np.issubdtype(obs.dtype, np.floating) and not np.isfinite(obs).all():
         where = np.argwhere(~np.isfinite(obs))[0].tolist()
         raise NotFiniteError(

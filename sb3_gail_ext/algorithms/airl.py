@@ -14,7 +14,8 @@ from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.algorithms.ppo import PPOGenerator
 from sb3_gail_ext.policies.actions import as_policy_knows, executed_log_prob
-from sb3_gail_ext.rewards.networks import shaped_reward_net
+from sb3_gail_ext.rewards.learned import LearnedReward
+from sb3_gail_ext.rewards.networks import NormalizedRewardNet, shaped_reward_net
 
 
 class AdversarialIRL(AdversarialOnPolicy):
@@ -70,6 +71,15 @@ class AdversarialIRL(AdversarialOnPolicy):
     def _default_reward_net(self, **kwargs: Any) -> RewardNet:
         settings = {"discount_factor": self.gamma, **kwargs}
         return shaped_reward_net(self._flat_space, self.action_space, **settings)
+
+    def learned_reward(self) -> LearnedReward:
+        """g, the reward that was recovered: without the shaping, which is of one dynamics, and
+        without log pi, which is of one policy.
+        """
+        net, shaped = self.discriminator.net, self.discriminator.net.base
+        recovered = NormalizedRewardNet(getattr(shaped, "base", shaped), net.observation_space)
+        recovered.obs_scaling.load_state_dict(net.obs_scaling.state_dict())
+        return LearnedReward(recovered.to(self.device), "airl")
 
     def _logit_offset(
         self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, dones: np.ndarray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.dict_observations import flat_space
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.rewards.discriminator import Discriminator, LogitOffset
+from sb3_gail_ext.rewards.learned import LearnedReward, save_reward
 from sb3_gail_ext.rewards.networks import (
     NormalizedRewardNet,
     check_can_be_saved,
@@ -101,6 +103,17 @@ class WithDiscriminator(Demonstrated):
     def _discriminator_lr(self) -> float:
         rate = self.discriminator_learning_rate
         return rate(self._current_progress_remaining) if callable(rate) else rate
+
+    def learned_reward(self) -> LearnedReward:
+        """What the generator is paid by now, as a net of its own; it shares the weights."""
+        return LearnedReward(self.discriminator.net, self.reward_form)
+
+    def save_reward(self, path: str | Path) -> None:
+        """Write the learned reward alone, for `load_reward`: weights and settings, no code.
+
+        :raises OSError: if it cannot be written.
+        """
+        save_reward(self.learned_reward(), path)
 
     # How SB3 is extended.
 

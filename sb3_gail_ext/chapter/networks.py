@@ -17,7 +17,7 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim
 from torch import nn
 
 from sb3_gail_ext.chapter.objectives import chapter_reward
-from sb3_gail_ext.chapter.storage import load_component, save_component
+from sb3_gail_ext.rewards.storage import load_component, save_component
 
 Variant = Literal["printed", "corrected"]
 

@@ -22,7 +22,7 @@ from sb3_gail_ext.chapter.networks import (
     initialise_as_keras,
 )
 from sb3_gail_ext.chapter.optimiser import KerasAdam
-from sb3_gail_ext.chapter.storage import load_component, save_component
+from sb3_gail_ext.rewards.storage import load_component, save_component
 
 
 class ChapterTrunk(nn.Module):

@@ -1,4 +1,4 @@
-"""Saving the chapter's networks as weights, settings and spaces: no pickled code.
+"""Saving networks as weights, settings and spaces: no pickled code.
 
 ``imitation`` and Stable-Baselines3 2.2 store whole Python objects, which torch 2.6 and later
 refuses to read back by default, with reason: reading a pickle can run any code.
