@@ -9,10 +9,11 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from sb3_gail_doctor.finding import Check, Finding, Verdict
-from sb3_gail_doctor.installed import version_of
-from sb3_gail_doctor.stack import is_modern
+from sb3_gail_doctor.installed import numbers, version_of
+from sb3_gail_doctor.stack import install, is_modern
 
 PACKAGE = "sb3_gail_ext"
+_AS_NEW_AS_SB3 = ("rl_zoo3",)  # released together; its metadata allow more than works
 _HAVE_LINES_OF_THEIR_OWN = ("mujoco", "wandb")
 _FOR_DEVELOPERS = ("dev",)
 
@@ -68,4 +69,9 @@ def check_extra(extra: str, needed: Sequence[Requirement]) -> Finding:
         if not requirement.specifier.contains(str(versions[requirement.name]), prereleases=True):
             text = f"{found}; {requirement.name}{requirement.specifier} is needed"
             return Finding(text, Verdict.BROKEN, install_extra(extra))
+    sb3 = version_of("stable-baselines3") or ""
+    for package, version in versions.items():
+        if package in _AS_NEW_AS_SB3 and numbers(str(version)) != numbers(sb3):
+            text = f"{found} with stable-baselines3 {sb3}"
+            return Finding(text, Verdict.BROKEN, install({package: sb3}))
     return Finding(found)

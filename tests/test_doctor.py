@@ -7,9 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import namedtuple
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -162,7 +165,7 @@ def test_the_stacks_are_those_that_are_tested() -> None:
     default = pinned(ROOT / "constraints.txt")
     assert {name: default[name] for name in stack.DEFAULT} == stack.DEFAULT
     assert default["imitation"] == stack.IMITATION
-    assert pinned(ROOT / "constraints-modern.txt") == stack.MODERN
+    assert pinned(ROOT / "constraints-modern.txt") == {**stack.MODERN, "rl_zoo3": "2.9.2"}
     assert TO_MODERN in (ROOT / "docs" / "stacks.md").read_text()
 
 
@@ -408,11 +411,26 @@ def test_extras_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     assert extras.check_extra("ray", needed).cure == "pip install 'ray>=2.9'"
 
 
+def test_the_zoo_is_as_new_as_what_it_trains_with(install: Install) -> None:
+    needed = [Requirement("rl_zoo3>=2.2.1; extra == 'zoo'")]
+    install({**IS_DEFAULT, "rl_zoo3": "2.2.1"})
+    assert extras.check_extra("zoo", needed) == Finding("rl_zoo3 2.2.1")
+    install({**IS_MODERN, "rl_zoo3": "2.2.1"})
+    assert extras.check_extra("zoo", needed) == Finding(
+        "rl_zoo3 2.2.1 with stable-baselines3 2.9.2",
+        Verdict.BROKEN,
+        "pip install --no-deps rl_zoo3==2.9.2",
+    )
+
+
 # --- The whole ---------------------------------------------------------------------------------
 
 
 def lines(*findings: tuple[str, bool, Finding]) -> list[Line]:
-    return [Line(Check(name, lambda: f, needed), f) for name, needed, f in findings]
+    return [
+        carry_out(Check(name, partial(Finding, f.found, f.verdict, f.cure), needed))
+        for name, needed, f in findings
+    ]
 
 
 def test_a_check_that_raises_is_a_line() -> None:
@@ -465,7 +483,7 @@ def test_a_terminal_gets_a_table_with_commands_to_copy(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(table.sys.stdout, "isatty", lambda: True)
     table.show(lines(("stack", True, Finding("mixed: " + "long " * 30, Verdict.BROKEN, TO_MODERN))))
-    printed = capsys.readouterr().out.splitlines()
+    printed = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
     assert f"  {TO_MODERN}" in printed  # on one line, though longer than the terminal is wide
     assert all(len(line) <= 80 for line in printed if TO_MODERN not in line)
 
@@ -539,6 +557,5 @@ def test_the_doctor_works_where_the_package_cannot_be_imported(
 
 
 def test_the_program_starts_at_the_doctors_door() -> None:
-    (program,) = metadata.entry_points(group="console_scripts", name="sb3-gail")
-    assert program.value == "sb3_gail_doctor.entry:main"
-    assert program.load() is entry.main
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert EntryPoint("sb3-gail", project["scripts"]["sb3-gail"], "").load() is entry.main
