@@ -1,22 +1,33 @@
 # Two commands set up everything on a machine that has Python 3.11:
 #   make demo   trains GAIL on the shipped Hopper demonstrations and writes runs/demo/
-#   make test   runs every test, ruff and mypy
+#   make test   runs ruff, mypy, and every test on both stacks: the default one and the modern one
+# 'make test-default' and 'make test-modern' run the tests of one stack, TESTS=tests/test_gail.py some of them.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MODERN := .venv-modern
+MODERN_INSTALLED := $(MODERN)/.installed
+# By file: the fixtures that a file's tests share are made once.
+PYTEST := -m pytest --numprocesses 2 --dist loadfile --durations 15 $(TESTS)
 export OMP_NUM_THREADS = 1
 export PYTHONWARNINGS = ignore::DeprecationWarning:pkg_resources
 
 HOPPER := expert_data/HopperMuJoCoEnv-v0/deterministic.trpo.Hopper.0.00.npz
 
-.PHONY: demo test lint experts errata clean
+.PHONY: demo test test-default test-modern lint experts errata clean
+.NOTPARALLEL:
 
 demo: $(INSTALLED)
 	$(BIN)/sb3-gail train --env HopperMuJoCoEnv-v0 --demos $(HOPPER) --out runs/demo --seed $(or $(SEED),0)
 
-test: lint
-	$(BIN)/python -m pytest
+test: lint test-default test-modern
+
+test-default: $(INSTALLED)
+	$(BIN)/python $(PYTEST)
+
+test-modern: $(MODERN_INSTALLED)
+	$(MODERN)/bin/python $(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -38,5 +49,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(INSTALLED)
 
+# As a user gets there: the default stack, then one command more.
+$(MODERN_INSTALLED): pyproject.toml constraints.txt constraints-modern.txt
+	$(PYTHON) -m venv $(MODERN)
+	$(MODERN)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(MODERN)/bin/python -m pip install --quiet --no-deps --requirement constraints-modern.txt
+	touch $(MODERN_INSTALLED)
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(MODERN) build *.egg-info

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from sb3_gail_ext.cli import bench, compare, demos, evaluate, expert, train, watch
+from sb3_gail_ext.cli import bench, compare, demos, doctor, evaluate, expert, train, watch
 
-COMMANDS = (train, compare, evaluate, watch, expert, demos, bench)
+COMMANDS = (train, compare, evaluate, watch, expert, demos, bench, doctor)
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,15 +32,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Exit status 0, or with one line on stderr: 2 on bad input, 1 if training
-    failed, 130 if it was stopped.
+    """Run one command. Exit status 0, or the command's own; or with one line on stderr: 2 on bad
+    input, 1 if training failed, 130 if it was stopped.
     """
     arguments = build_parser().parse_args(argv)
     from sb3_gail_ext.cli.common import INPUT_ERRORS
     from sb3_gail_ext.training.stopping import TrainingStopped
 
     try:
-        arguments.run(arguments)
+        return arguments.run(arguments) or 0
     except INPUT_ERRORS as error:
         message = " ".join(str(error).split())
         print(f"sb3-gail: {message}", file=sys.stderr)
@@ -54,7 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sb3-gail: stopped", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":
