@@ -81,17 +81,22 @@ def check_weights(policy: th.nn.Module, step: int) -> None:
 
 
 @contextmanager
-def naming_weights(model: Any) -> Iterator[None]:
-    """An update of the policy: its weights are finite after it, or it is said what broke them.
+def naming_divergence(model: Any) -> Iterator[None]:
+    """The policy acts or learns: its weights are finite after it, or it is said what broke them.
 
-    torch's distributions refuse NaN in the middle of an update, in a page of numbers.
+    torch's distributions refuse what is no number in the middle of it, with a page of tensors.
 
     :raises NotFiniteError: with the step.
     """
     try:
         yield
-    except ValueError:
+    except ValueError as error:
         check_weights(model.policy, model.num_timesteps)
+        if "invalid values" in str(error):
+            raise NotFiniteError(
+                f"step {model.num_timesteps:,}: the policy's distribution is no longer one (its "
+                "deviation is 0 or not finite); lower learning_rate or max_grad_norm"
+            ) from error
         raise
     check_weights(model.policy, model.num_timesteps)
 

@@ -33,7 +33,7 @@ from sb3_gail_ext.failures import (
     check_losses,
     check_rewards,
     naming_dead_workers,
-    naming_weights,
+    naming_divergence,
 )
 from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.averaging import another_policy, average_into
@@ -150,7 +150,7 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
         check_rewards(learned, self.num_timesteps)
         report_round(self, measured, learned)
         self._n_rollouts += 1
-        with naming_weights(self):
+        with naming_divergence(self):
             if self._n_rollouts <= self.critic_warm_up_rollouts:
                 self._fit_values()
             else:
@@ -241,7 +241,7 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
     # How SB3 is extended.
 
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
-        with naming_dead_workers(self):
+        with naming_dead_workers(self), naming_divergence(self):
             return super().collect_rollouts(*args, **kwargs)
 
     def _setup_model(self) -> None:
