@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from imitation.rewards.reward_nets import RewardNet
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
 
 from sb3_gail_ext.demonstrations.dict_observations import flat_space, flatten_obs, flatten_one
-
-if TYPE_CHECKING:
-    from sb3_gail_ext.rewards.learned import LearnedReward
 
 
 class LearnedRewardVecEnv(VecEnvWrapper):
@@ -21,10 +19,11 @@ class LearnedRewardVecEnv(VecEnvWrapper):
     those of what is learned from: below it would change what the net sees, and an off-policy
     algorithm would store the environment's reward in the place of this one.
 
+    :param reward: of transitions as the environments give them, of Dict observations flat rows.
     :raises ValueError: if the spaces are not those of the reward, or a VecNormalize is below.
     """
 
-    def __init__(self, venv: VecEnv, reward: LearnedReward) -> None:
+    def __init__(self, venv: VecEnv, reward: RewardNet) -> None:
         if unwrap_vec_normalize(venv) is not None:
             raise ValueError("wrap the environment first: VecNormalize(reward.wrap(venv))")
         for name, ours, theirs in (
