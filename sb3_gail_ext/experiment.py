@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sb3_gail_ext.algorithms.on_policy import AdversarialOnPolicy
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.checkpoints.folders import remove_all
 from sb3_gail_ext.checkpoints.logs import record_again
+from sb3_gail_ext.checkpoints.reading import Loaded
 from sb3_gail_ext.checkpoints.writing import Checkpoints
 from sb3_gail_ext.demonstrations.cards import ExpertReturns, expert_returns, package_versions
 from sb3_gail_ext.demonstrations.files import load_demonstrations
@@ -23,12 +25,20 @@ from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate, summariz
 from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
 from sb3_gail_ext.evaluation.random_policy import RandomPolicy
-from sb3_gail_ext.presets.preset import as_settings
+from sb3_gail_ext.failures import NotFiniteError
+from sb3_gail_ext.folder_lock import sole_user
+from sb3_gail_ext.presets.preset import Preset, as_settings
 from sb3_gail_ext.presets.resolved import resolve, write_preset
 from sb3_gail_ext.tracking.session import require_wandb
 from sb3_gail_ext.training.logs import METRICS, make_logger
 from sb3_gail_ext.training.model import make_model
-from sb3_gail_ext.training.resuming import check_folder_is_free, check_same_settings, load_run
+from sb3_gail_ext.training.resuming import (
+    check_folder_is_free,
+    check_same_run,
+    check_same_settings,
+    load_run,
+    restore_metrics,
+)
 from sb3_gail_ext.training.run import TrainingRun, origins
 from sb3_gail_ext.training.stopping import StopWhenAsked, TrainingStopped, signals_ask
 from sb3_gail_ext.training.stopwatch import Stopwatch
@@ -55,6 +65,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
     :raises DemonstrationError: before anything is written, if the demonstrations do not fit.
     :raises PresetError: likewise, if the algorithm refuses the settings.
     :raises CheckpointError: likewise, if the folder holds another run, or none to go on with.
+    :raises FolderInUseError: if another process is at work in it.
     :raises TrainingStopped: if training failed or was stopped; the latest checkpoint stays.
     :raises ImportError: if W&B is asked for and not installed.
     :raises TrackingError: if it does not answer.
@@ -65,16 +76,34 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         run.demonstrations, limit=run.limit, subsample=run.subsample, seed=run.seed
     )
     expert = expert_returns(run.demonstrations, run.env_id, run.n_evaluation_episodes)
-    if not run.resume:
+    if run.resume:
+        check_same_run(run)
+    else:
         check_folder_is_free(run)
     loaded = load_run(run, demonstrations) if run.resume else None
     model = loaded.model if loaded is not None else make_model(run, demonstrations)
     settings = resolve(run.preset, model)
+    if loaded is not None:
+        check_same_settings(run, settings)
+    with sole_user(run.folder):
+        return _train(run, model, settings, loaded, demonstrations, expert, say)
+
+
+def _train(
+    run: TrainingRun,
+    model: Any,
+    settings: Preset,
+    loaded: Loaded | None,
+    demonstrations: list[TrajectoryWithRew],
+    expert: ExpertReturns,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """What `run_training` does once nothing is left to be refused."""
     if loaded is None:
         _begin_folder(run)
         write_preset(run.folder / "config.yml", settings, run.env_id)
     else:
-        check_same_settings(run, settings)
+        restore_metrics(run, loaded)
     figure = _figure(run, demonstrations, float(expert.returns.mean()))
     watch = Stopwatch()
     model.set_logger(make_logger(run, resumed_at=model.num_timesteps if loaded else None))
@@ -83,6 +112,8 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         figure.restore(loaded.states["figure"])
         watch.restore(loaded.states["stopwatch"])
         say(f"going on from step {model.num_timesteps:,} of {run.preset.n_timesteps:,}")
+    elif run.resume:
+        say("there is no checkpoint yet: starting from the first step")
     say(
         f"training for {run.preset.n_timesteps:,} steps, preset {run.preset.label}; "
         f"watch {run.folder / 'curves.png'}"
@@ -107,6 +138,7 @@ def run_training(run: TrainingRun, say: Callable[[str], None] = print) -> dict[s
         agent = evaluate(model, run.env_id, run.n_evaluation_episodes, seed=EVALUATION_SEED)
         summary = _summary(run, model, len(demonstrations), agent, expert, seconds)
         _write_json(run.folder / "summary.json", summary)
+        (run.folder / "error.txt").unlink(missing_ok=True)  # of a process that came to no end
         if run.videos:
             policies = {"random": RandomPolicy(run.env_id), "imitator": model}
             film_all(run.env_id, run.demonstrations, policies, run.folder / "videos", say)
@@ -152,7 +184,13 @@ def _learn(
         reason = " ".join(str(error).split()) or type(error).__name__
         step = "" if reason.startswith("step ") else f"step {model.num_timesteps:,}: "
         kind = "" if step == "" else f"{type(error).__name__}: "
-        message = f"{step}{kind}{reason}{_how_to_go_on(run, checkpoints)}"
+        # What diverged would do so again: resumed, it is the same run to the bit.
+        how = (
+            _kept(checkpoints)
+            if isinstance(error, NotFiniteError)
+            else _how_to_go_on(run, checkpoints)
+        )
+        message = f"{step}{kind}{reason}{how}"
         raise TrainingStopped(message, 1) from error
     if model.num_timesteps < total:
         raise TrainingStopped(f"stopped{_how_to_go_on(run, checkpoints)}", 130)
@@ -162,7 +200,13 @@ def _how_to_go_on(run: TrainingRun, checkpoints: Checkpoints) -> str:
     step = checkpoints.latest
     if step is None:
         return "; there is no checkpoint yet"
-    return f"; go on from step {step:,} with: sb3-gail train --resume --out {run.folder}"
+    folder = shlex.quote(str(run.folder))
+    return f"; go on from step {step:,} with: sb3-gail train --resume --out {folder}"
+
+
+def _kept(checkpoints: Checkpoints) -> str:
+    step = checkpoints.latest
+    return "" if step is None else f"; the checkpoint of step {step:,} is in {checkpoints.folder}"
 
 
 def _keep_traceback(path: Path) -> None:

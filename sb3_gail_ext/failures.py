@@ -21,18 +21,25 @@ class WorkerDiedError(ConnectionError):
 
 def check_observations(obs: Any, step: int) -> None:
     """:param obs: (n_envs, ...); of a Dict space a dictionary of such arrays.
-    :raises NotFiniteError: if the environment gave something that is no number.
+    :raises NotFiniteError: if an environment gave something that is no number.
     """
-    if isinstance(obs, dict):
-        for part in obs.values():
-            check_observations(part, step)
-        return
-    if np.issubdtype(obs.dtype, np.floating) and not np.isfinite(obs).all():
-        where = np.argwhere(~np.isfinite(obs))[0].tolist()
-        raise NotFiniteError(
-            f"step {step:,}: the environment's observation holds {obs[tuple(where)]} at index "
-            f"{where[1:]} (environment {where[0]}); mend the environment"
-        )
+    for part in obs.values() if isinstance(obs, Mapping) else [obs]:
+        if np.issubdtype(part.dtype, np.floating) and not np.isfinite(part).all():
+            for env, single in enumerate(part):
+                check_observation(single, env, step)
+
+
+def check_observation(obs: Any, env: int, step: int) -> None:
+    """:param obs: one environment's, or a dictionary of them.
+    :raises NotFiniteError: if it holds something that is no number.
+    """
+    for part in map(np.asarray, obs.values() if isinstance(obs, Mapping) else [obs]):
+        if np.issubdtype(part.dtype, np.floating) and not np.isfinite(part).all():
+            where = np.argwhere(~np.isfinite(part))[0].tolist()
+            raise NotFiniteError(
+                f"step {step:,}: the environment's observation holds {part[tuple(where)]} at index "
+                f"{where} (environment {env}); mend the environment"
+            )
 
 
 def check_losses(measured: Mapping[str, float], step: int) -> None:
@@ -52,7 +59,8 @@ def check_learner(model: Any) -> None:
     :raises NotFiniteError: if one is not finite.
     """
     for name, value in model.logger.name_to_value.items():
-        if name.startswith("train/") and not math.isfinite(value):
+        is_number = isinstance(value, int | float | np.number)
+        if name.startswith("train/") and is_number and not math.isfinite(value):
             raise NotFiniteError(
                 f"step {model.num_timesteps:,}: {name} is {value}; lower learning_rate, or gamma "
                 "where the critics grow without end"
@@ -82,7 +90,7 @@ def check_weights(policy: th.nn.Module, step: int) -> None:
 
 @contextmanager
 def naming_divergence(model: Any) -> Iterator[None]:
-    """The policy acts or learns: its weights are finite after it, or it is said what broke them.
+    """The policy acts or learns: where it cannot, it is said what broke it.
 
     torch's distributions refuse what is no number in the middle of it, with a page of tensors.
 
@@ -98,7 +106,6 @@ def naming_divergence(model: Any) -> Iterator[None]:
                 "deviation is 0 or not finite); lower learning_rate or max_grad_norm"
             ) from error
         raise
-    check_weights(model.policy, model.num_timesteps)
 
 
 @contextmanager
@@ -111,6 +118,8 @@ def naming_dead_workers(model: Any) -> Iterator[None]:
         yield
     except (EOFError, BrokenPipeError, ConnectionResetError) as error:
         processes = getattr(model.env.unwrapped, "processes", [])
+        for process in processes:
+            process.join(timeout=0.5)  # its pipe is gone a little before it is
         dead = [i for i, process in enumerate(processes) if not process.is_alive()]
         if not dead:
             raise

@@ -26,8 +26,9 @@ from pathlib import Path
 import torch as th
 from stable_baselines3.common.env_util import make_vec_env
 
+from sb3_gail_ext.checkpoints.errors import CheckpointError
 from sb3_gail_ext.checkpoints.folders import checkpoint_folders
-from sb3_gail_ext.checkpoints.reading import CheckpointError, load_checkpoint
+from sb3_gail_ext.checkpoints.reading import load_checkpoint
 from sb3_gail_ext.demonstrations.cards import package_versions
 from sb3_gail_ext.experiment import TrainingRun, run_training
 from sb3_gail_ext.presets.preset import ALGORITHMS, Preset

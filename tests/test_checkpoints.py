@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from sb3_contrib import TRPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 
 from sb3_gail_ext import AIRL, BC, DAC, GAIL, SQIL, Checkpoints, adversarial, load_checkpoint
+from sb3_gail_ext.checkpoints.errors import CheckpointError
 from sb3_gail_ext.checkpoints.folders import checkpoint_folders, keep_latest, new_checkpoint
 from sb3_gail_ext.checkpoints.logs import record_again, recorded
-from sb3_gail_ext.checkpoints.reading import CheckpointError
 
 ROUND = 2 * 32  # steps of a rollout
 SMALL = {"n_steps": 32, "warm_start_updates": 3, "seed": 3, "device": "cpu"}
@@ -131,6 +132,40 @@ def test_learn_that_a_callback_ends_within_a_rollout_leaves_the_checkpoint_befor
     model = GAIL("MlpPolicy", venv(3), pendulum_expert, **PPO_SMALL)
     model.learn(9 * ROUND, callback=[Stop(), Checkpoints(tmp_path, every=ROUND)])
     assert checkpoint_folders(tmp_path)[-1].name == f"{3 * ROUND:012d}"
+
+
+def test_checkpoints_of_another_run_are_neither_mixed_with_nor_lost(
+    tmp_path: Path, pendulum_expert: Any
+) -> None:
+    with new_checkpoint(tmp_path, 10 * ROUND):
+        pass
+    model = GAIL("MlpPolicy", venv(3), pendulum_expert, **PPO_SMALL)
+    with pytest.raises(CheckpointError, match=r"checkpoints of another run, up to step 640; go on"):
+        model.learn(2 * ROUND, callback=Checkpoints(tmp_path, every=ROUND))
+    assert [path.name for path in checkpoint_folders(tmp_path)] == [f"{10 * ROUND:012d}"]
+
+
+@pytest.mark.parametrize("cls", [DAC, SQIL])
+def test_what_is_stored_first_after_a_resume_has_happened(
+    cls: Any, tmp_path: Path, pendulum_expert: Any
+) -> None:
+    settings = {"learning_starts": 10, "batch_size": 16, "buffer_size": 500, "device": "cpu"}
+    normalized = VecNormalize(venv(3))
+    model = cls("MlpPolicy", normalized, pendulum_expert, seed=3, **settings)
+    model.learn(60, callback=Checkpoints(tmp_path))
+    again = load_checkpoint(cls, tmp_path, venv(), pendulum_expert, device="cpu").model
+    started, at = again.get_vec_normalize_env().get_original_obs(), again.replay_buffer.pos
+    again.learn(8, reset_num_timesteps=False)
+    np.testing.assert_allclose(again.replay_buffer.observations[at], started, rtol=1e-6)
+
+
+def test_a_normaliser_below_a_stack_is_refused_in_one_line(pendulum_expert: Any) -> None:
+    stack = VecFrameStack(VecNormalize(venv(3)), 2)
+    model = GAIL("MlpPolicy", stack, **PPO_SMALL, normalize_policy_inputs=False)
+    stacked = [replace(e, obs=np.concatenate([e.obs, e.obs], axis=1)) for e in pendulum_expert]
+    model.set_demonstrations(stacked)
+    with pytest.raises(ValueError, match="VecNormalize sees observations of 3 numbers, the model"):
+        model.learn(64)
 
 
 def test_a_broken_checkpoint_is_named_and_the_one_before_is_taken(

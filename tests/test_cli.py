@@ -344,7 +344,16 @@ def test_train_writes_everything_it_promises_and_evaluate_agrees(
     assert "gymnasium" in summary["versions"]
 
     assert {p.name for p in out.iterdir()} == {
-        *("config.json", "config.yml", "curves.png", "metrics.csv", "model.zip", "policy.zip"),
+        *(
+            ".lock",
+            "checkpoints",
+            "config.json",
+            "config.yml",
+            "curves.png",
+            "metrics.csv",
+            "model.zip",
+            "policy.zip",
+        ),
         *("summary.json", "videos"),
     }
     assert {p.name for p in (out / "videos").iterdir()} == {

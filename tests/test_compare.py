@@ -17,7 +17,7 @@ from wandb_files import csv_rows, metrics, read_back
 from sb3_gail_ext import compare, save_demonstrations
 from sb3_gail_ext.cli.main import main
 from sb3_gail_ext.comparison.engines import EngineError
-from sb3_gail_ext.comparison.lock import sole_user
+from sb3_gail_ext.folder_lock import sole_user
 from sb3_gail_ext.policies.loading import load_policy
 
 CARTPOLE = "CartPole-v1"

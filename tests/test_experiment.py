@@ -40,7 +40,7 @@ from sb3_gail_ext.evaluation.films import film_all
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
 from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 from sb3_gail_ext.evaluation.video import film_episode
-from sb3_gail_ext.experiment import TrainingRun, run_training
+from sb3_gail_ext.experiment import TrainingRun, TrainingStopped, run_training
 from sb3_gail_ext.experts import making
 from sb3_gail_ext.experts.making import make_expert, record_full_episodes
 from sb3_gail_ext.experts.training import best_checkpoint, train_expert
@@ -522,7 +522,7 @@ def test_an_earlier_summary_does_not_survive_a_new_run(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(GAIL, "learn", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(TrainingStopped, match="stopped at once; there is no checkpoint yet"):
         run_training(tiny_run(hopper_file, folder), lambda _: None)
     assert not (folder / "summary.json").exists()
 

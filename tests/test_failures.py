@@ -94,9 +94,7 @@ def test_critics_that_are_no_number_stop(
 class KillWorker(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps == 8:
-            process = self.model.env.unwrapped.processes[1]
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
+            os.kill(self.model.env.unwrapped.processes[1].pid, signal.SIGKILL)
         return True
 
 
@@ -108,6 +106,57 @@ def test_a_worker_process_that_dies_is_named(
     model = cls("MlpPolicy", venv, line_demonstrations, seed=0, device="cpu", **settings)
     with pytest.raises(WorkerDiedError, match=r"step 8: .*\(environment 1, exit code -9"):
         model.learn(64, callback=KillWorker())
+
+
+class Breaks(LineEnv):
+    def step(self, action: np.ndarray) -> Any:
+        raise ZeroDivisionError("by a test")
+
+
+def test_an_environment_that_raises_in_a_worker_process_is_named(line_demonstrations: Any) -> None:
+    venv = SubprocVecEnv([LineEnv, Breaks])
+    model = GAIL("MlpPolicy", venv, line_demonstrations, seed=0, device="cpu", **PPO_SMALL)
+    with pytest.raises(WorkerDiedError, match=r"step 0: .*\(environment 1, exit code 1"):
+        model.learn(64)
+
+
+class BlindAtTheEnd(LineEnv):
+    """Ends in what is no number, as a simulation that blows up does."""
+
+    def step(self, action: np.ndarray) -> Any:
+        obs, reward, *_ = super().step(action)
+        ended = obs[1] >= 5
+        return (obs * np.nan if ended else obs), reward, ended, False, {}
+
+
+@pytest.mark.parametrize(
+    ("cls", "settings"), [(GAIL, PPO_SMALL), (DAC, DAC_SMALL), (SQIL, OFF_SMALL)]
+)
+def test_the_last_observation_of_an_episode_counts(
+    cls: Any, settings: dict[str, Any], line_demonstrations: Any
+) -> None:
+    model = cls("MlpPolicy", BlindAtTheEnd(), line_demonstrations, device="cpu", **settings)
+    with pytest.raises(NotFiniteError, match=r"step 5: the environment's observation holds nan"):
+        model.learn(64)
+
+
+def test_a_reward_that_is_no_number_is_not_taken_for_the_critics(line_demonstrations: Any) -> None:
+    settings = {**DAC_SMALL, "discriminator_updates_per_step": 0}
+    model = DAC("MlpPolicy", LineEnv(), line_demonstrations, seed=0, device="cpu", **settings)
+    spoil = Spoil(lambda model: model.discriminator.net.base, at=20)
+    with pytest.raises(NotFiniteError, match=r"step \d+: the discriminator's reward is"):
+        model.learn(64, callback=spoil)
+
+
+@pytest.mark.parametrize(("cls", "settings"), [(DAC, DAC_SMALL), (SQIL, OFF_SMALL)])
+def test_an_actor_that_is_no_number_stops_and_is_in_no_checkpoint(
+    cls: Any, settings: dict[str, Any], tmp_path: Path, line_demonstrations: Any
+) -> None:
+    model = cls("MlpPolicy", LineEnv(), line_demonstrations, seed=0, device="cpu", **settings)
+    spoil = Spoil(lambda model: model.policy.actor, at=20)
+    with pytest.raises(NotFiniteError, match=r"step \d+: "):
+        model.learn(64, callback=[spoil, Checkpoints(tmp_path, every=4)])
+    assert int(checkpoint_folders(tmp_path)[-1].name) <= 20
 
 
 def test_other_broken_pipes_are_not_taken_for_a_workers(line_demonstrations: Any) -> None:

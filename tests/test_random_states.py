@@ -53,6 +53,30 @@ def test_loading_to_predict_draws_nothing_and_learning_goes_on_with_the_files_st
     assert float(np.random.rand()) == pytest.approx(0.0763082893)  # noqa: NPY002 (of seed 7)
 
 
+def test_a_seed_given_to_load_and_a_copy_saved_before_learning(
+    tmp_path: Path, pendulum_expert: Any
+) -> None:
+    model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, **SMALL).learn(32)
+    model.save(tmp_path / "model.zip")
+    expected = draws()
+
+    drawn = []
+    for seed in (1, 2, 1):
+        loaded = GAIL.load(
+            tmp_path / "model.zip", model.env, demonstrations=pendulum_expert, seed=seed
+        )
+        loaded._setup_learn(32, reset_num_timesteps=False)
+        drawn.append([*draws(), loaded._rng.random()])
+    assert drawn[0] == drawn[2] != drawn[1]
+
+    loaded = GAIL.load(tmp_path / "model.zip", model.env, demonstrations=pendulum_expert)
+    loaded.save(tmp_path / "copy.zip")
+    copy = GAIL.load(tmp_path / "copy.zip", model.env, demonstrations=pendulum_expert)
+    for one in (loaded, copy):
+        one._setup_learn(32, reset_num_timesteps=False)
+        assert draws() == expected
+
+
 def test_another_set_of_demonstrations_is_named(tmp_path: Path, pendulum_expert: Any) -> None:
     model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, **SMALL).learn(32)
     model.save(tmp_path / "model.zip")

@@ -6,7 +6,9 @@ import csv
 import errno
 import os
 import random
+import resource
 import runpy
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,11 +22,13 @@ from wandb_files import csv_rows, files_of, metrics, read_file
 
 from sb3_gail_ext import DAC, GAIL
 from sb3_gail_ext import experiment as experiment_module
+from sb3_gail_ext.checkpoints.errors import CheckpointError
 from sb3_gail_ext.checkpoints.folders import checkpoint_folders
-from sb3_gail_ext.checkpoints.reading import CheckpointError
 from sb3_gail_ext.cli.main import main
 from sb3_gail_ext.evaluation.live import ChapterFigureCallback
 from sb3_gail_ext.experiment import TrainingRun, TrainingStopped, run_training
+from sb3_gail_ext.failures import NotFiniteError
+from sb3_gail_ext.folder_lock import FolderInUseError, sole_user
 from sb3_gail_ext.presets.preset import Preset
 
 HOPPER = "HopperMuJoCoEnv-v0"
@@ -165,6 +169,65 @@ def test_ctrl_c_stops_after_the_rollout_with_everything_on_disk(
     assert table(folder) == table(whole)
 
 
+def test_an_end_between_two_checkpoints_is_gone_on_from(
+    hopper_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_at(monkeypatch, 270, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(TrainingStopped, match="stopped; go on from step 320"):
+        train(a_run(hopper_file, tmp_path / "one"))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for name in ("one", "two"):
+        assert train(a_run(hopper_file, tmp_path / name, resume=True))[0].startswith("going on")
+    assert same_weights(tmp_path / "one", tmp_path / "two")
+    assert [int(row["time/total_timesteps"]) for row in table(tmp_path / "one")] == [
+        *range(64, 513, 64),
+        512,
+    ]
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(whole: Path, hopper_file: Path) -> None:
+    """A file system that takes no more: the largest file that this process may write is small."""
+    folder = whole.parent / "full"
+    child = os.fork()
+    if child == 0:
+        status = 9
+        try:
+            fill = At(200, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            learn = GAIL.learn
+            GAIL.learn = lambda m, n, callback, **k: learn(m, n, callback=[fill, *callback], **k)
+            train(a_run(hopper_file, folder))
+        except TrainingStopped as stopped:
+            status = 0 if "go on from step 128" in str(stopped) else 8
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == [f"{128:012d}"]
+    train(a_run(hopper_file, folder, resume=True))
+    assert same_weights(folder, whole)
+
+
+def test_a_run_that_diverged_is_kept_but_not_advised_to_do_so_again(
+    hopper_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_at(monkeypatch, 300, fail(NotFiniteError("step 300: a loss is nan; lower it")))
+    with pytest.raises(TrainingStopped, match="the checkpoint of step 256 is in") as stopped:
+        train(a_run(hopper_file, tmp_path / "run"))
+    assert "--resume" not in str(stopped.value)
+
+
+def test_a_folder_has_one_process_and_a_finished_run_is_not_begun_again(
+    whole: Path, hopper_file: Path
+) -> None:
+    run = a_run(hopper_file, whole, resume=True)
+    with sole_user(whole), pytest.raises(FolderInUseError, match="in use by another run"):
+        train(run)
+    shutil.rmtree(whole / "checkpoints")
+    with pytest.raises(CheckpointError, match="a finished run without checkpoints"):
+        train(run)
+    assert (whole / "summary.json").exists()
+
+
 def test_a_second_ctrl_c_stops_at_once(
     hopper_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +331,7 @@ def test_the_command_line_resumes_with_the_folder_alone(
     [
         (["--resume"], "--resume needs --out"),
         (["--resume", "--out", "nowhere"], "nowhere: no config.json of a run"),
+        (["--resume", "--out", "x", "--steps", "9", "--tensorboard"], "leave out --steps, --tens"),
         ([], "give --env and --demos"),
         (["--env", HOPPER], "give --env and --demos"),
     ],

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from imitation.data.types import Trajectory, Transitions
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.preprocessing import get_flattened_obs_dim
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
@@ -76,9 +78,15 @@ class Demonstrated(BaseAlgorithm):
     ) -> Self:
         """As in SB3, and attach these demonstrations: the file has none.
 
+        With `seed=...` it does not go on with the file's random states.
+
         :raises DemonstrationError: if they do not fit the environment.
         """
         model = super().load(path, env, *args, **kwargs)
+        if kwargs.get("seed") is not None:
+            model.set_random_seed(kwargs["seed"])
+            if hasattr(model, "_rng"):
+                model._rng = np.random.default_rng(kwargs["seed"])
         if demonstrations is not None:
             model.set_demonstrations(demonstrations)
         return model
@@ -119,6 +127,16 @@ class Demonstrated(BaseAlgorithm):
                 "set_demonstrations(...) before learn()"
             )
 
+    def _check_normalize_is_outermost(self) -> None:
+        normalize = self.get_vec_normalize_env()
+        if normalize is not None and normalize.norm_obs:
+            dims = [get_flattened_obs_dim(s.observation_space) for s in (normalize, self)]
+            if dims[0] != dims[1]:
+                raise ValueError(
+                    f"VecNormalize sees observations of {dims[0]} numbers, the model of {dims[1]}: "
+                    "put it outside the wrappers that change them, VecNormalize(VecFrameStack(...))"
+                )
+
     def _normalize_as_expert(self) -> None:
         """Before cloning: a VecNormalize in training takes its first statistics from the expert.
 
@@ -144,11 +162,12 @@ class Demonstrated(BaseAlgorithm):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """As in SB3, with the random states; the demonstrations are named, not saved."""
-        self.random_states = random_states()
+        pending = self.random_states  # of a model that was loaded and has not learned since
+        self.random_states = pending or random_states()
         try:
             super().save(*args, **kwargs)
         finally:
-            self.random_states = None
+            self.random_states = pending
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """As in SB3; it takes the place of the random states that a file brought."""
@@ -162,6 +181,7 @@ class Demonstrated(BaseAlgorithm):
                 "there is no environment: pass env=... to load(), or call set_env(...)"
             )
         self._check_ready()
+        self._check_normalize_is_outermost()
         if normalizes_obs(self.env) and any(
             isinstance(module, ScaledFlattenExtractor) for module in self.policy.modules()
         ):

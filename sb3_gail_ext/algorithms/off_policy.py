@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 from gymnasium import spaces
 from imitation.data.types import Trajectory, Transitions
 from imitation.rewards.reward_nets import RewardNet
@@ -19,7 +20,7 @@ from sb3_gail_ext.algorithms.schedules import LinearSchedule
 from sb3_gail_ext.algorithms.with_discriminator import LearningRate, WithDiscriminator
 from sb3_gail_ext.buffers.replay import Connection, RelabelledReplayBuffer, replay_buffer_class
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
-from sb3_gail_ext.failures import check_losses
+from sb3_gail_ext.failures import check_losses, check_rewards
 from sb3_gail_ext.rewards.absorbing import (
     AbsorbingRewardNet,
     absorbing_share,
@@ -138,13 +139,18 @@ class AdversarialOffPolicy(WithDiscriminator, GuardedOffPolicy):
         value = None if self.terminal_states == "bootstrap" else self._terminal_value
         self.replay_buffer.connect(
             Connection(
-                reward_fn=self.discriminator.reward,
+                reward_fn=self._checked_reward,
                 terminal_value=value,
                 expert=self.expert,
                 expert_share=self.expert_share,
                 rng=self._rng,
             )
         )
+
+    def _checked_reward(self, *transitions: np.ndarray) -> np.ndarray:
+        rewards = self.discriminator.reward(*transitions)
+        check_rewards(rewards, self.num_timesteps)
+        return rewards
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Discriminator, then actor and critics (DAC, Algorithm 1), after the latest steps."""

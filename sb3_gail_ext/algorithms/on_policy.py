@@ -32,6 +32,7 @@ from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.failures import (
     check_losses,
     check_rewards,
+    check_weights,
     naming_dead_workers,
     naming_divergence,
 )
@@ -156,6 +157,7 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
             else:
                 super().train()
                 self._rehearse()
+        check_weights(self.policy, self.num_timesteps)
         average_into(self.averaged_policy, self.policy, kept=self._share_kept())
 
     def _fit_values(self) -> None:

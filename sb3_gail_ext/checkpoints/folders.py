@@ -43,9 +43,7 @@ def new_checkpoint(folder: Path, step: int) -> Iterator[Path]:
         yield unfinished
         for path in (*unfinished.iterdir(), unfinished):
             _to_disk(path)
-        target = checkpoint_folder(folder, step)
-        _remove(target)  # of an earlier run that is done again
-        unfinished.rename(target)
+        _replace(checkpoint_folder(folder, step), unfinished)
         _to_disk(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -65,12 +63,27 @@ def remove_all(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def set_aside(path: Path) -> None:
+    """A checkpoint that cannot be read: it stays, under a name that nobody takes for one."""
+    aside = path.with_name(f"broken-{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+
+
+def _replace(path: Path, new: Path) -> None:
+    """`new` in the place of a checkpoint of the same step, if there is one."""
+    old = path.with_name(f"{_UNFINISHED}{path.name}-old")
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def _remove(path: Path) -> None:
     """First its name, so that nobody finds half of it."""
-    if path.exists():
-        doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
-        path.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+    doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
+    path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _to_disk(path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +16,14 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrated, Demonstrations
-from sb3_gail_ext.checkpoints.folders import checkpoint_folders, step_of
+from sb3_gail_ext.checkpoints.errors import CheckpointError
+from sb3_gail_ext.checkpoints.folders import checkpoint_folders, set_aside, step_of
 from sb3_gail_ext.checkpoints.writing import MODEL, NORMALIZE, REPLAY_BUFFER, STATE
 
-
-class CheckpointError(ValueError):
-    """A run cannot go on from what is on disk; the message is one line and says what to do."""
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, json.JSONDecodeError),
+    *(EOFError, FileNotFoundError, UnicodeDecodeError),
+)
 
 
 class Loaded(NamedTuple):
@@ -56,16 +61,17 @@ def load_checkpoint(
     for latest in reversed(folders):
         try:
             loaded = _load(algorithm, latest, env, kwargs)
-        except CheckpointError:
-            raise
-        except Exception as error:  # a broken file can raise anything
-            reason = " ".join(str(error).split())
+        except Exception as error:
+            if not _is_damage(error):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
             warnings.warn(f"{latest}: cannot be read ({reason}); passed over", stacklevel=2)
+            set_aside(latest)
             continue
         if demonstrations is not None:
             loaded.model.set_demonstrations(demonstrations)
         return loaded
-    raise CheckpointError(f"{folder}: none of its checkpoints can be read; start the run again")
+    raise CheckpointError(f"{folder}: none of its checkpoints can be read; see the warnings")
 
 
 def latest_step(folder: str | Path) -> int | None:
@@ -88,6 +94,11 @@ def _load(
     return Loaded(model, folder, state["log"], state["states"])
 
 
+def _is_damage(error: Exception) -> bool:
+    """Of a file that was damaged, not of one of another class or for another environment."""
+    return isinstance(error, _BROKEN) or isinstance(error.__cause__, _BROKEN)  # SB3's ValueError
+
+
 def _below_normalize(env: GymEnv) -> VecEnv:
     if not isinstance(env, VecEnv):
         raise CheckpointError("the run had a VecNormalize; give load_checkpoint a VecEnv")
@@ -106,6 +117,8 @@ def _begin_episodes(model: Any) -> None:
         normalize.training = False
     model.env.seed((model.seed or 0) + model.num_timesteps)
     model._last_obs = model.env.reset()
+    if normalize is not None:  # what an off-policy model stores next
+        model._last_original_obs = normalize.get_original_obs()
     model._last_episode_starts = np.ones(model.n_envs, dtype=bool)
     if training:
         normalize.training = True

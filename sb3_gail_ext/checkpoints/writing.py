@@ -14,6 +14,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrated
 from sb3_gail_ext.algorithms.random_states import RandomStates, random_states
+from sb3_gail_ext.checkpoints.errors import CheckpointError
 from sb3_gail_ext.checkpoints.folders import (
     checkpoint_folders,
     keep_latest,
@@ -22,6 +23,7 @@ from sb3_gail_ext.checkpoints.folders import (
 )
 from sb3_gail_ext.checkpoints.logs import recorded
 from sb3_gail_ext.checkpoints.restart import restart
+from sb3_gail_ext.failures import check_weights
 
 MODEL = "model.zip"
 NORMALIZE = "vecnormalize.pkl"
@@ -53,6 +55,7 @@ class Checkpoints(BaseCallback):
     :param states: what else has a state that is kept, by name.
     :param files: copied into each checkpoint, if they exist, such as a CSV of the run's curves.
     :raises ValueError: if a number is not positive, or from `learn` if the model has no rollouts.
+    :raises CheckpointError: from `learn`, if later checkpoints of another run are in the folder.
     """
 
     def __init__(
@@ -91,7 +94,12 @@ class Checkpoints(BaseCallback):
             )
 
     def _on_training_start(self) -> None:
-        self._next = self.num_timesteps + self.every
+        if (self.latest or 0) > self.num_timesteps:
+            raise CheckpointError(
+                f"{self.folder}: checkpoints of another run, up to step {self.latest:,}; go on "
+                "from them with load_checkpoint, or give another folder"
+            )
+        self._next = self._next_multiple()
         # `learn` has used up what a checkpoint held; the first rollout has yet to begin.
         model: Any = self.model
         self._resumed: RandomStates | None = model.resumed_from
@@ -104,7 +112,7 @@ class Checkpoints(BaseCallback):
             self._resumed = None
         elif self.num_timesteps >= self._next:
             self.write()
-            self._next = self.num_timesteps + self.every
+            self._next = self._next_multiple()
 
     def _on_step(self) -> bool:
         return True
@@ -120,7 +128,9 @@ class Checkpoints(BaseCallback):
         """A checkpoint of this moment, which must be between two rollouts.
 
         :raises OSError: if it cannot be written; the earlier ones stay.
+        :raises NotFiniteError: rather than keep a policy of weights that are no numbers.
         """
+        check_weights(self.model.policy, self.num_timesteps)
         states = random_states()
         with new_checkpoint(self.folder, self.num_timesteps) as folder:
             self._fill(folder)
@@ -144,6 +154,9 @@ class Checkpoints(BaseCallback):
             "states": {name: kept.state() for name, kept in self.states.items()},
         }
         (folder / STATE).write_text(json.dumps(state) + "\n")
+
+    def _next_multiple(self) -> int:
+        return (self.num_timesteps // self.every + 1) * self.every
 
     def _is_on_policy(self) -> bool:
         return isinstance(self.model, OnPolicyAlgorithm)

@@ -120,7 +120,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.comparison.compare import compare
     from sb3_gail_ext.comparison.engines import EngineError
-    from sb3_gail_ext.comparison.lock import FolderInUseError
+    from sb3_gail_ext.folder_lock import FolderInUseError
 
     _complete(arguments)
     _check(arguments)

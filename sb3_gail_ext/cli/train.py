@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,55 +105,76 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--tensorboard", action="store_true", help="log for TensorBoard, into --out, as well"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(run, parser=parser))
 
 
-def run(arguments: argparse.Namespace) -> None:
-    from sb3_gail_ext.checkpoints.reading import CheckpointError
+# What may be said beside --resume --out; everything else is the stored run's.
+_OF_THIS_PROCESS = {"resume", "out", "demos", "no_progress", "wandb", "wandb_project"}
+
+
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    from sb3_gail_ext.checkpoints.errors import CheckpointError
+    from sb3_gail_ext.folder_lock import FolderInUseError
     from sb3_gail_ext.presets.errors import PresetError
 
     try:
-        _train(arguments)
-    except (PresetError, CheckpointError) as error:
+        _train(_run_of(arguments, parser), arguments)
+    except (PresetError, CheckpointError, FolderInUseError) as error:
         raise common.InputError(str(error)) from error
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _train(asked: TrainingRun, arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.evaluation.evaluate import verdict
     from sb3_gail_ext.experiment import run_training
 
-    for name in ("steps", "n_envs", "eval_episodes", "checkpoint_every", "keep_checkpoints"):
-        value = getattr(arguments, name)
-        if value is not None:
-            common.positive(value, f"--{name.replace('_', '-')}")
-    asked = _run_of(arguments)
     common.check_env_id(asked.env_id)
     common.check_imitable(asked.env_id)
     common.check_folder(asked.folder)
     common.one_thread()
     common.warn_in_one_line()
-    summary = run_training(asked)
+    try:
+        summary = run_training(asked)
+    except ImportError as error:  # of W&B, which a run that is resumed was tracked with
+        raise common.InputError(str(error)) from error
     print(f"results are in {asked.folder}, training took {summary['seconds']:.0f} s")
     print(verdict(summary))
 
 
-def _run_of(arguments: argparse.Namespace) -> TrainingRun:
+def _run_of(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> TrainingRun:
     """What the command asks for, or the run that it resumes.
 
-    :raises InputError: if something is missing.
+    :raises InputError: if something is missing or cannot be.
     """
-    from sb3_gail_ext.training.resuming import stored_run
-
+    for name in ("steps", "n_envs", "eval_episodes", "checkpoint_every", "keep_checkpoints"):
+        value = getattr(arguments, name)
+        if value is not None:
+            common.positive(value, f"--{name.replace('_', '-')}")
     project = common.wandb_project(arguments)
     if arguments.env is not None and arguments.demos is not None:
         return replace(_new_run(arguments), wandb_project=project)
     if not arguments.resume:
         raise common.InputError("give --env and --demos; see sb3-gail train --help")
+    return _stored_run(arguments, parser, project)
+
+
+def _stored_run(
+    arguments: argparse.Namespace, parser: argparse.ArgumentParser, project: str | None
+) -> TrainingRun:
+    from sb3_gail_ext.training.resuming import stored_run
+
     if arguments.out is None:
         raise common.InputError("--resume needs --out, the folder of the run to go on with")
+    given = [k for k, v in vars(arguments).items() if v != parser.get_default(k) and k != "command"]
+    others = [f"--{name.replace('_', '-')}" for name in given if name not in _OF_THIS_PROCESS]
+    if others:
+        raise common.InputError(
+            f"--resume --out takes the settings of the run in {arguments.out}; leave out "
+            f"{', '.join(others)}, or repeat the whole command that began it"
+        )
     stored = stored_run(arguments.out)
     return replace(
         stored,
+        demonstrations=arguments.demos or stored.demonstrations,
         resume=True,
         wandb_project=project or stored.wandb_project,
         progress_bar=not arguments.no_progress,

@@ -12,11 +12,11 @@ from sb3_gail_ext.bench.task import Cell
 from sb3_gail_ext.comparison.engines import ENGINES, EngineError, run_cells
 from sb3_gail_ext.comparison.films import film_methods
 from sb3_gail_ext.comparison.layout import RESULT, cell_folder
-from sb3_gail_ext.comparison.lock import sole_user
 from sb3_gail_ext.comparison.report import write_report
 from sb3_gail_ext.comparison.study import Study, cells_of, check_demonstrations_suffice
 from sb3_gail_ext.comparison.summary import summarize_results
 from sb3_gail_ext.comparison.tracking import track_results
+from sb3_gail_ext.folder_lock import sole_user
 
 BASELINE = "bc"
 
@@ -71,7 +71,7 @@ def compare(
     check_demonstrations_suffice(plan)
     cells = cells_of(plan)
     failure: EngineError | None = None
-    with sole_user(folder):
+    with sole_user(folder, "comparison"):
         try:
             run_cells(cells, folder, engine=engine, jobs=jobs, options=dict(engine_options or {}))
         except EngineError as error:  # what is done is reported all the same

@@ -6,6 +6,7 @@ refuses to read back by default, with reason: reading a pickle can run any code.
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -61,7 +62,9 @@ def save_component(path: str | Path, component: Component, settings: dict[str, A
         "action_space": _space_to_plain(component.action_space),
         "state_dict": component.state_dict(),
     }
-    th.save(content, path)
+    written = io.BytesIO()
+    th.save(content, written)
+    Path(path).write_bytes(written.getvalue())  # torch itself says nothing of a full disk
 
 
 def load_component(path: str | Path, name: str, device: th.device | str = "cpu") -> SavedComponent:

@@ -125,7 +125,11 @@ class TrackedRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finish(exit_code=0 if error is None else 1)
+        try:
+            self.finish(exit_code=0 if error is None else 1)
+        except Exception:
+            if error is None:  # or what went wrong first is what the user must hear
+                raise
 
     def step(self) -> int:
         """What is logged now is drawn at."""

@@ -12,12 +12,8 @@ from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_gail_ext.atomic import atomically
-from sb3_gail_ext.checkpoints.reading import (
-    CheckpointError,
-    Loaded,
-    latest_step,
-    load_checkpoint,
-)
+from sb3_gail_ext.checkpoints.errors import CheckpointError
+from sb3_gail_ext.checkpoints.reading import Loaded, latest_step, load_checkpoint
 from sb3_gail_ext.presets.loading import load_preset
 from sb3_gail_ext.presets.preset import ALGORITHMS, Preset, as_settings
 from sb3_gail_ext.training.logs import METRICS
@@ -55,19 +51,21 @@ def check_folder_is_free(run: TrainingRun) -> None:
 
 
 def load_run(run: TrainingRun, demonstrations: list[TrajectoryWithRew]) -> Loaded | None:
-    """The latest checkpoint of `run.folder`, its curves put back; None: there is none.
+    """The latest checkpoint of `run.folder`; None: there is none.
 
-    :raises CheckpointError: if it is another run's, or none can be read.
+    :raises CheckpointError: if none can be read.
     """
     if latest_step(run.checkpoints) is None:
         return None
-    _check_same(run)
     venv = make_vec_env(run.env_id, n_envs=run.preset.n_envs, seed=run.seed)
     algorithm = ALGORITHMS[run.preset.algorithm]
-    loaded = load_checkpoint(algorithm, run.checkpoints, venv, demonstrations, device="cpu")
-    with atomically(run.folder / METRICS) as temporary:  # without rows after the checkpoint
+    return load_checkpoint(algorithm, run.checkpoints, venv, demonstrations, device="cpu")
+
+
+def restore_metrics(run: TrainingRun, loaded: Loaded) -> None:
+    """The curves as they were at the checkpoint: rows that came after it are made again."""
+    with atomically(run.folder / METRICS) as temporary:
         shutil.copyfile(loaded.folder / METRICS, temporary)
-    return loaded
 
 
 def check_same_settings(run: TrainingRun, settings: Preset) -> None:
@@ -85,7 +83,8 @@ def check_same_settings(run: TrainingRun, settings: Preset) -> None:
             )
 
 
-def _check_same(run: TrainingRun) -> None:
+def check_same_run(run: TrainingRun) -> None:
+    """:raises CheckpointError: if the folder holds another run, or a finished one's results."""
     stored, now = _read_config(run.folder), origins(run)
     for key in _SAME if stored is not None else ():
         if stored is not None and stored.get(key) != now[key]:
@@ -93,6 +92,10 @@ def _check_same(run: TrainingRun) -> None:
                 f"{run.folder}: the run began with {key} {stored.get(key)}, not {now[key]}; "
                 "resume it with --out alone, or start another"
             )
+    if latest_step(run.checkpoints) is None and (run.folder / "summary.json").exists():
+        raise CheckpointError(
+            f"{run.folder}: a finished run without checkpoints; there is nothing to go on with"
+        )
 
 
 def _read_config(folder: Path) -> dict[str, Any] | None:
@@ -103,4 +106,6 @@ def _read_config(folder: Path) -> dict[str, Any] | None:
         stored: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise CheckpointError(f"{path}: not the config of a run ({error}); delete it") from error
+    if not (isinstance(stored, dict) and {*_SAME, "demonstrations"} <= stored.keys()):
+        raise CheckpointError(f"{path}: not the config of a run; give another --out")
     return stored

@@ -47,6 +47,7 @@ def origins(run: TrainingRun) -> dict[str, Any]:
     """What the run was made from, besides its hyperparameters, for `config.json`."""
     return {
         **{f.name: getattr(run, f.name) for f in fields(run) if f.name != "resume"},
+        "demonstrations": run.demonstrations.absolute(),
         "algorithm": run.preset.algorithm,
         "preset": run.preset.label,
         "demonstrations_sha256": sha256(run.demonstrations),

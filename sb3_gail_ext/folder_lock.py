@@ -1,4 +1,4 @@
-"""One comparison at a time in a folder."""
+"""One process at a time at work in a folder."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 
 class FolderInUseError(RuntimeError):
-    """Another comparison is at work in the folder."""
+    """Another process is at work in the folder; the message is one line."""
 
 
 @contextmanager
-def sole_user(folder: Path) -> Iterator[None]:
+def sole_user(folder: Path, what: str = "run") -> Iterator[None]:
     """Hold the folder until the block ends; the system lets go of it if the process dies.
 
+    :param what: that may be at work there, for the message.
     :raises FolderInUseError: if another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -24,6 +25,6 @@ def sole_user(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise FolderInUseError(
-                f"{folder} is in use by another comparison; wait for it, or give another folder"
+                f"{folder} is in use by another {what}; wait for it, or give another folder"
             ) from error
         yield
