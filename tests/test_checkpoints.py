@@ -178,8 +178,9 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_taken(
     with pytest.warns(UserWarning, match=f"{last.name}: cannot be read"):
         loaded = load_checkpoint(GAIL, tmp_path, venv(), device="cpu")
     assert loaded.folder == first
+    assert (tmp_path / f"broken-{last.name}").is_dir()  # set aside, not lost
 
-    shutil.rmtree(first)
+    (first / "state.json").write_text("{")
     with (
         pytest.warns(UserWarning, match="cannot be read"),
         pytest.raises(CheckpointError, match="none of its checkpoints can be read"),
