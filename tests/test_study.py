@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sb3_gail_ext import DemonstrationError, evaluate, load_demonstrations, save_demonstrations
+from sb3_gail_ext import folder_lock as lock
 from sb3_gail_ext.bench.methods import METHODS
 from sb3_gail_ext.bench.task import Cell, Task
-from sb3_gail_ext.comparison import lock
 from sb3_gail_ext.comparison.study import (
     COMPARABLE,
     Study,

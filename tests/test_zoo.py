@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 import yaml
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
-from wandb_files import read_back
+from wandb_files import PATIENCE, read_back
 
 from sb3_gail_ext import GAIL, save_demonstrations
 from sb3_gail_ext.cli.common import InputError
@@ -92,9 +93,20 @@ def test_the_zoo_trains(trained: Path) -> None:
     assert model._n_rollouts == 2
 
 
+def written_run(folder: Path) -> dict[str, Any]:
+    """The run in a folder, once W&B's background process has written all of it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        run = read_back(folder).summary
+        if "algo" in run["config"] and "rollout/ep_rew_mean" in run["summary"]:
+            break
+        time.sleep(0.5)
+    return run
+
+
 @needs_zoo
 def test_tracking_tells_the_true_return(trained: Path) -> None:
-    run = read_back(trained).summary
+    run = written_run(trained)
     assert run["config"]["algo"] == "gail"
     assert run["config"]["saved_hyperparams"]["demonstrations"] == "expert.npz"
     assert run["tags"][0] == "mine"
