@@ -41,7 +41,8 @@ def python(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]
         [sys.executable, *map(str, arguments)],
         cwd=folder,
         env={
-            **os.environ,
+            # Without WANDB_SERVICE, the background process of another test's run.
+            **{k: v for k, v in os.environ.items() if not k.startswith("WANDB_")},
             "WANDB_MODE": "offline",
             "PYTHONPATH": str(Path(__file__).parents[1]),
             "PYTHONWARNINGS": "ignore",
