@@ -150,6 +150,8 @@ def test_what_is_stored_first_after_a_resume_has_happened(
     cls: Any, tmp_path: Path, pendulum_expert: Any
 ) -> None:
     settings = {"learning_starts": 10, "batch_size": 16, "buffer_size": 500, "device": "cpu"}
+    if cls is DAC:
+        settings["warm_start_updates"] = 3
     normalized = VecNormalize(venv(3))
     model = cls("MlpPolicy", normalized, pendulum_expert, seed=3, **settings)
     model.learn(60, callback=Checkpoints(tmp_path))
