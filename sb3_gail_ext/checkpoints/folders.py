@@ -22,9 +22,10 @@ def checkpoint_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]" * _DIGITS) if path.is_dir())
 
 
-def step_of(checkpoint: Path) -> int:
-    """The environment steps behind a checkpoint, by its name."""
-    return int(checkpoint.name)
+def latest_step(folder: str | Path) -> int | None:
+    """The environment steps behind the latest checkpoint, by its name; None: there is none."""
+    folders = checkpoint_folders(Path(folder))
+    return int(folders[-1].name) if folders else None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from sb3_gail_ext.algorithms.demonstrated import Demonstrated, Demonstrations
 from sb3_gail_ext.checkpoints.errors import CheckpointError
-from sb3_gail_ext.checkpoints.folders import checkpoint_folders, set_aside, step_of
+from sb3_gail_ext.checkpoints.folders import checkpoint_folders, set_aside
 from sb3_gail_ext.checkpoints.writing import MODEL, NORMALIZE, REPLAY_BUFFER, STATE
 
 _BROKEN = (
@@ -72,12 +72,6 @@ def load_checkpoint(
             loaded.model.set_demonstrations(demonstrations)
         return loaded
     raise CheckpointError(f"{folder}: none of its checkpoints can be read; see the warnings")
-
-
-def latest_step(folder: str | Path) -> int | None:
-    """Of the latest checkpoint; None: there is none."""
-    folders = checkpoint_folders(Path(folder))
-    return step_of(folders[-1]) if folders else None
 
 
 def _load(

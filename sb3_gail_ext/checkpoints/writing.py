@@ -16,10 +16,9 @@ from sb3_gail_ext.algorithms.demonstrated import Demonstrated
 from sb3_gail_ext.algorithms.random_states import RandomStates, random_states
 from sb3_gail_ext.checkpoints.errors import CheckpointError
 from sb3_gail_ext.checkpoints.folders import (
-    checkpoint_folders,
     keep_latest,
+    latest_step,
     new_checkpoint,
-    step_of,
 )
 from sb3_gail_ext.checkpoints.logs import recorded
 from sb3_gail_ext.checkpoints.restart import restart
@@ -82,8 +81,7 @@ class Checkpoints(BaseCallback):
     @property
     def latest(self) -> int | None:
         """The step of the latest checkpoint on disk."""
-        folders = checkpoint_folders(self.folder)
-        return step_of(folders[-1]) if folders else None
+        return latest_step(self.folder)
 
     def _init_callback(self) -> None:
         known = isinstance(self.model, OnPolicyAlgorithm | OffPolicyAlgorithm)
@@ -121,7 +119,9 @@ class Checkpoints(BaseCallback):
         self._in_rollout = False
 
     def _on_training_end(self) -> None:
-        if not self._in_rollout:  # or a callback has ended `learn` in the middle of one
+        # Neither in the middle of a rollout, where a callback has ended `learn`, nor again where a
+        # finished run was resumed: a checkpoint that is replaced is gone for a moment.
+        if not self._in_rollout and self.latest != self.num_timesteps:
             self.write()
 
     def write(self) -> None:

@@ -13,7 +13,8 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.checkpoints.errors import CheckpointError
-from sb3_gail_ext.checkpoints.reading import Loaded, latest_step, load_checkpoint
+from sb3_gail_ext.checkpoints.folders import latest_step
+from sb3_gail_ext.checkpoints.reading import Loaded, load_checkpoint
 from sb3_gail_ext.presets.loading import load_preset
 from sb3_gail_ext.presets.preset import ALGORITHMS, Preset, as_settings
 from sb3_gail_ext.training.logs import METRICS
