@@ -305,7 +305,7 @@ def test_bad_optional_arrays_are_named(
 
 def test_what_is_no_npz_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "absent.npz", "no such file")
-    refused(tmp_path, "no such file")
+    refused(tmp_path, "no demonstrations of a known format", "found nothing")
     text = tmp_path / "text.npz"
     text.write_text("hello")
     refused(text, "not an .npz archive")

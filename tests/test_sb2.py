@@ -21,7 +21,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import sb3_gail_ext as sg
-from sb3_gail_ext.demonstrations.sb2_format import SB2_KEYS, sb2_arrays
+from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, sb2_arrays
 from sb3_gail_ext.sb2 import GAIL, ExpertDataset, generate_expert_traj, pretrain
 
 ROOT = Path(__file__).parents[1]

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
-from sb3_gail_ext.demonstrations.chapter_format import (
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.chapter import (
     REQUIRED_KEYS,
     read_chapter,
     read_metadata,
     write_chapter,
 )
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.npz import array_names
+from sb3_gail_ext.demonstrations.formats.contents import contents_of
+from sb3_gail_ext.demonstrations.formats.format import Format
+from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
-from sb3_gail_ext.demonstrations.sb2_format import SB2_KEYS, read_sb2
 
-Reader = Callable[[Path], list[TrajectoryWithRew]]
-Writer = Callable[[Path, Sequence[TrajectoryWithRew], Mapping[str, Any] | None], None]
-
-READERS: dict[str, Reader] = {"chapter": read_chapter, "sb2": read_sb2}
-_ARRAYS = {"chapter": REQUIRED_KEYS, "sb2": SB2_KEYS}  # by which a file is known
-WRITERS: dict[str, Writer] = {"chapter": write_chapter}
+FORMATS: dict[str, Format] = {
+    "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter),
+    "sb2": Format("npz", frozenset(SB2_KEYS), read_sb2),
+}
 
 
 def load_demonstrations(
@@ -50,7 +49,7 @@ def load_demonstrations(
     :raises DemonstrationError: if anything is wrong with the file; the line says what to do.
     """
     path = Path(path)
-    trajectories = _lookup(READERS, format or _format_of(path), "read")(path)
+    trajectories = _lookup(format or format_of(path)).read(path)
     rng = np.random.default_rng(seed)
     if limit is not None:
         trajectories = _limited(path, trajectories, limit, rng if seed is not None else None)
@@ -70,7 +69,11 @@ def save_demonstrations(
     :param metadata: JSON-serialisable facts to keep in the file.
     :raises DemonstrationError: if the trajectories do not fit the format.
     """
-    _lookup(WRITERS, format, "write")(Path(path), trajectories, metadata)
+    write = _lookup(format).write
+    if write is None:
+        writable = ", ".join(name for name, known in FORMATS.items() if known.write is not None)
+        raise DemonstrationError(f"format {format!r} can only be read; writable: {writable}")
+    write(Path(path), trajectories, metadata)
 
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
@@ -78,16 +81,27 @@ def load_metadata(path: str | Path) -> dict[str, Any]:
     return read_metadata(Path(path))
 
 
-def _format_of(path: Path) -> str:
-    """The format that shares most arrays with the file; its reader says what is missing."""
-    held = array_names(path)
-    return max(_ARRAYS, key=lambda name: len(held & set(_ARRAYS[name])))
+def format_of(path: Path) -> str:
+    """The format of the same container that shares most names with it; its reader says what is
+    missing.
+
+    :raises DemonstrationError: if no format has such a container.
+    """
+    container, names = contents_of(path)
+    candidates = {name: known for name, known in FORMATS.items() if known.container == container}
+    shared = {name: len(names & known.keys) for name, known in candidates.items()}
+    if not any(shared.values()) and container != "npz":  # of an .npz, a reader says what it lacks
+        raise DemonstrationError(
+            f"{path}: no demonstrations of a known format in it (found "
+            f"{', '.join(sorted(names)[:5]) or 'nothing'}); known: {', '.join(FORMATS)}"
+        )
+    return max(shared, key=lambda name: shared[name])
 
 
-def _lookup(table: Mapping[str, Any], format: str, verb: str) -> Any:
-    if format not in table:
-        raise DemonstrationError(f"cannot {verb} format {format!r}; known: {', '.join(table)}")
-    return table[format]
+def _lookup(format: str) -> Format:
+    if format not in FORMATS:
+        raise DemonstrationError(f"no format {format!r}; known: {', '.join(FORMATS)}")
+    return FORMATS[format]
 
 
 def _limited(

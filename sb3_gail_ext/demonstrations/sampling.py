@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from imitation.data.types import DictObs, Trajectory, TrajectoryWithRew, Transitions
 
+from sb3_gail_ext.demonstrations.ends import is_terminal, last_info
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 
 TERMINAL_SHARE = "terminal_share"  # in a step's info: of its episode's steps, the terminal ones
@@ -83,11 +84,12 @@ def subsample_trajectories(
 
 def _one_step(trajectory: TrajectoryWithRew, step: int) -> TrajectoryWithRew:
     last = step == len(trajectory) - 1
+    info = last_info(trajectory) if last else {}
     return TrajectoryWithRew(
         obs=trajectory.obs[step : step + 2],
         acts=trajectory.acts[step : step + 1],
         # Where most ends are dropped, every kept step says how often its episode has one.
-        infos=np.array([{TERMINAL_SHARE: trajectory.terminal / len(trajectory)}]),
+        infos=np.array([{TERMINAL_SHARE: is_terminal(trajectory) / len(trajectory), **info}]),
         terminal=trajectory.terminal and last,
         rews=trajectory.rews[step : step + 1],
     )
@@ -110,13 +112,13 @@ def terminal_share(demonstrations: Sequence[Trajectory] | Transitions) -> float:
 
 def _n_terminal(trajectory: Trajectory) -> float:
     if len(trajectory) == 1 and trajectory.infos is not None:
-        return float(trajectory.infos[0].get(TERMINAL_SHARE, trajectory.terminal))
-    return float(trajectory.terminal)
+        return float(trajectory.infos[0].get(TERMINAL_SHARE, is_terminal(trajectory)))
+    return float(is_terminal(trajectory))
 
 
 def _dones(trajectory: Trajectory) -> np.ndarray:
     dones = np.zeros(len(trajectory), dtype=bool)
-    dones[-1] = trajectory.terminal
+    dones[-1] = is_terminal(trajectory)
     return dones
 
 

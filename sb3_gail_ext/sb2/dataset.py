@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
-from sb3_gail_ext.demonstrations.sb2_format import checked_sb2, load_sb2, sb2_trajectories
+from sb3_gail_ext.demonstrations.formats.sb2 import checked_sb2, load_sb2, sb2_trajectories
 
 Batch = tuple[np.ndarray, np.ndarray]  # observations (n, *obs_shape), actions (n, *act_shape)
 

@@ -14,8 +14,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
+from sb3_gail_ext.demonstrations.formats.sb2 import sb2_arrays, write_sb2
 from sb3_gail_ext.demonstrations.recording import Policy, record_demonstrations
-from sb3_gail_ext.demonstrations.sb2_format import sb2_arrays, write_sb2
 
 Controller = Callable[[np.ndarray], Any]
 

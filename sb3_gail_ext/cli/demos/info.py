@@ -1,4 +1,4 @@
-"""`sb3-gail demos`: look into demonstration files."""
+"""`sb3-gail demos info`: what is in a file of demonstrations."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ _EPILOG = """examples:
 """
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("demos", help="look into demonstration files")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    info = actions.add_parser(
+def add_parser(actions: argparse._SubParsersAction) -> None:
+    parser = actions.add_parser(
         "info",
         help="episodes, lengths, returns, shapes",
         description="Read a file of demonstrations, check it, and say what is in it.",
         epilog=_EPILOG,
         formatter_class=common.HelpFormatter,
     )
-    info.add_argument("file", type=Path)
-    info.add_argument("--env", metavar="ID", help="also check that it fits this environment")
-    info.set_defaults(run=run_info)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--env", metavar="ID", help="also check that it fits this environment")
+    parser.set_defaults(run=run)
 
 
-def run_info(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     import gymnasium as gym
     import numpy as np
 

@@ -19,9 +19,9 @@ import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.atomic import atomically
-from sb3_gail_ext.demonstrations.chapter_checks import is_sum_of
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.npz import check_numeric, load_arrays
+from sb3_gail_ext.demonstrations.formats.chapter_checks import is_sum_of
+from sb3_gail_ext.demonstrations.formats.npz import check_numeric, load_arrays
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 SB2_KEYS = ("obs", "actions", "rewards", "episode_returns", "episode_starts")

@@ -23,9 +23,9 @@ import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.atomic import atomically
-from sb3_gail_ext.demonstrations.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.npz import load_arrays, open_npz
+from sb3_gail_ext.demonstrations.formats.chapter_checks import check_episodes, check_shapes
+from sb3_gail_ext.demonstrations.formats.npz import load_arrays, open_npz
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")

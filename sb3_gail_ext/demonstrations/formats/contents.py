@@ -1,0 +1,32 @@
+"""What kind of file this is, and the names in it; nothing of it is loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.npz import array_names
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+class Contents(NamedTuple):
+    """A container and the names of what it holds."""
+
+    container: str  # "npz", "hdf5", "pickle" or "folder"
+    names: frozenset[str]  # of arrays, groups, classes or files
+
+
+def contents_of(path: Path) -> Contents:
+    """:raises DemonstrationError: if there is no file, or none that could hold demonstrations."""
+    if path.is_dir():
+        return Contents("folder", frozenset(entry.name for entry in path.iterdir()))
+    if not path.is_file():
+        raise DemonstrationError(f"{path}: no such file; give the path of demonstrations")
+    if zipfile.is_zipfile(path):
+        return Contents("npz", frozenset(array_names(path)))
+    raise DemonstrationError(
+        f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
+    )
