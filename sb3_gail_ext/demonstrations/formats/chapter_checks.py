@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.numbers import first_not_finite
+from sb3_gail_ext.demonstrations.formats.numeric import first_not_finite
 
 _RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
 

@@ -13,7 +13,7 @@ import numpy as np
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats import sizes
 from sb3_gail_ext.demonstrations.formats.npy_header import Header, read_header
-from sb3_gail_ext.demonstrations.formats.numbers import check_numeric
+from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
 
 _SUFFIX = ".npy"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's; the others expand without limit
@@ -141,7 +141,7 @@ def _load_array(
         info = _info(archive, key)
         if info.compress_type == zipfile.ZIP_STORED and header.size >= sizes.MAPPED_FROM_BYTES:
             return _mapped(path, info, header)
-        if spare_step and len(header.shape) >= 3:
+        if spare_step and len(header.shape) >= 3 and header.size:
             return _read_with_spare_step(stream, header)
         return _read(stream, header)
 
@@ -156,9 +156,7 @@ def _check_size(path: Path, key: str, archive: zipfile.ZipFile, header: Header) 
     sizes.check_size(path, key, header.size, info.compress_size)
 
 
-def _mapped(
-    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: Header
-) -> np.ndarray:
+def _mapped(path: Path, info: zipfile.ZipInfo, header: Header) -> np.ndarray:
     """The array where it lies, for an uncompressed member is a piece of the file."""
     name_and_extra = 26  # where in its local header two lengths of two bytes are
     with path.open("rb") as file:

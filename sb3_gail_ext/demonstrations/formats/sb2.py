@@ -22,7 +22,7 @@ from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import is_sum_of
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays
-from sb3_gail_ext.demonstrations.formats.numbers import check_numeric, first_not_finite
+from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 SB2_KEYS = ("obs", "actions", "rewards", "episode_returns", "episode_starts")
