@@ -102,7 +102,7 @@ def _episodes(demos: Given, env: gym.Env | VecEnv) -> Iterator[Finding]:
 def _obstacle(
     demos: Given, env: gym.Env | VecEnv, findings: list[Finding]
 ) -> tuple[bool | None, str] | None:
-    """If nothing can be replayed, whether they belong to `env` (or None), and a sentence on that."""
+    """If nothing can be replayed: do they belong to `env`, if that is known, and a sentence."""
     name = env_name(env)
     if not _same_shapes(demos, env):
         return False, f"These demonstrations do NOT belong to {name}: their shapes differ."

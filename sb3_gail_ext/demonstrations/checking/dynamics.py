@@ -61,7 +61,7 @@ class Dynamics(NamedTuple):
     replays: list[Replay]
     single_steps: np.ndarray  # their errors (n,)
     tolerance: float  # of a single step's error: what rounding explains
-    complete: bool  # the observations show all of the state, as far as is known
+    complete: bool  # the states that were set are all there is; else e.g. contact forces are lost
     chance: bool  # the same step from the same state led to different states
 
 

@@ -34,8 +34,8 @@ class Way(NamedTuple):
 
     put: Callable[[np.ndarray], Any]  # takes an observation, float64
     look: Callable[[], Any]  # what is observed now, below all wrappers
-    n_shown: int  # so many numbers at an observation's head are the state; the rest follow from it
     complete: bool  # the state is all there is; else e.g. the forces in contacts are lost
+    n_shown: int  # so many numbers at an observation's head are the state; the rest follow from it
 
 
 def way_into(env: gym.Env, obs: np.ndarray) -> Way | None:
@@ -43,14 +43,17 @@ def way_into(env: gym.Env, obs: np.ndarray) -> Way | None:
 
     Nor is there one if wrappers change the observations: what they remember cannot be set.
     """
-    first = env.reset(seed=0)[0]
-    if isinstance(first, dict) or obs.ndim != 1:
+    if obs.ndim != 1:
         return None
     raw = env.unwrapped
-    for way in (*_bullet(raw), *_mujoco(raw, obs.size), *_classic(raw, obs.size)):
-        if _near(way.look(), first) and put_into(env, way, obs):
-            return way
-    return None
+    ways = (*_bullet(raw), *_mujoco(raw, obs.size), *_classic(raw, obs.size))
+    return next((way for way in ways if _unwrapped(env, way) and put_into(env, way, obs)), None)
+
+
+def _unwrapped(env: gym.Env, way: Way) -> bool:
+    """Do the wrappers leave the observations as they are?"""
+    first = env.reset(seed=0)[0]
+    return not isinstance(first, dict) and _near(way.look(), first)
 
 
 def put_into(env: gym.Env, way: Way, obs: np.ndarray, seed: int = 0) -> bool:
@@ -77,7 +80,7 @@ def _near(found: Any, wanted: np.ndarray) -> bool:
 
 def _bullet(raw: Any) -> Iterator[Way]:
     if hasattr(raw, "start_from"):
-        yield Way(raw.start_from, raw._observe, raw.observation_size, complete=False)
+        yield Way(raw.start_from, raw._observe, False, raw.observation_size)
 
 
 def _mujoco(raw: Any, size: int) -> Iterator[Way]:
@@ -87,7 +90,7 @@ def _mujoco(raw: Any, size: int) -> Iterator[Way]:
     for hidden in (0, 1, 2):  # the root's x, x and y
         n_shown = nq - hidden + nv
         if n_shown <= size:
-            yield Way(_put_mujoco(raw, hidden), raw._get_obs, n_shown, complete=True)
+            yield Way(_put_mujoco(raw, hidden), raw._get_obs, True, n_shown)
 
 
 def _put_mujoco(raw: Any, hidden: int) -> Callable[[np.ndarray], None]:
@@ -102,13 +105,13 @@ def _put_mujoco(raw: Any, hidden: int) -> Callable[[np.ndarray], None]:
 
 def _classic(raw: Any, size: int) -> Iterator[Way]:
     if isinstance(raw, CartPoleEnv | MountainCarEnv | Continuous_MountainCarEnv):
-        yield Way(lambda obs: setattr(raw, "state", obs), lambda: raw.state, size, complete=True)
+        yield Way(lambda obs: setattr(raw, "state", obs), lambda: raw.state, True, size)
     if isinstance(raw, PendulumEnv):
         yield Way(
             lambda obs: setattr(raw, "state", np.array([np.arctan2(obs[1], obs[0]), obs[2]])),
             raw._get_obs,
+            True,
             size,
-            complete=True,
         )
     if isinstance(raw, AcrobotEnv):
         yield Way(
@@ -116,6 +119,6 @@ def _classic(raw: Any, size: int) -> Iterator[Way]:
                 raw, "state", np.array([*np.arctan2(obs[[1, 3]], obs[[0, 2]]), *obs[4:]])
             ),
             raw._get_ob,
+            True,
             size,
-            complete=True,
         )

@@ -9,10 +9,12 @@ import numpy as np
 from sb3_gail_ext.demonstrations.checking.dynamics import Dynamics, Replay
 
 # The thresholds are between what docs/demonstrations_check.md has measured.
-_MOST = 0.95  # of the single steps come out the same where observations show all of the state
-_HALF = 0.5  # where they do not, e.g. not the forces in the contacts
+_MOST = 0.95  # of the single steps come out the same in the right environment,
+_HALF = 0.5  # if the demonstrations were rounded: at contacts, a little is much,
+_SOME = 0.25  # if not all of the state can be set; then whole episodes tell more
+_ROUNDED = 1e-3  # tolerance of a single step from which on the demonstrations count as rounded
 _STRANGE = 0.25  # error of a usual single step: another robot or simulator, not only a parameter
-_EARLY = 20  # steps: too few for rounding to grow into another state, from an exact start
+_EARLY = 20  # steps: too few for float32's rounding to grow into another state
 
 
 def belongs(dynamics: Dynamics) -> bool | None:
@@ -23,13 +25,26 @@ def belongs(dynamics: Dynamics) -> bool | None:
         return True
     if dynamics.chance or not len(errors):
         return None
-    share = np.mean(errors <= dynamics.tolerance)
-    if share < (_MOST if dynamics.complete else _HALF):
+    if _part_early(exact):
         return False
-    if len(errors) > len(exact):  # not only first steps
-        return True
-    early = [r for r in exact if min(r.parted_at or r.n_steps, len(r.errors)) <= _EARLY]
-    return False if len(early) > len(exact) / 2 else None
+    share = np.mean(errors <= dynamics.tolerance)
+    if share < _needed(dynamics):
+        return False
+    if share < _MOST and not dynamics.complete:
+        return not _part_early(replays) if replays else None
+    only_first_steps = len(errors) == len(exact)
+    return None if only_first_steps else True
+
+
+def _needed(dynamics: Dynamics) -> float:
+    if not dynamics.complete:
+        return _SOME
+    return _HALF if dynamics.tolerance > _ROUNDED else _MOST
+
+
+def _part_early(replays: Sequence[Replay]) -> bool:
+    early = [r for r in replays if not r.same and (r.parted_at or len(r.errors)) <= _EARLY]
+    return len(early) > len(replays) / 2
 
 
 def sentence(dynamics: Dynamics, env_name: str) -> str:
@@ -54,8 +69,6 @@ def _evidence_for(dynamics: Dynamics) -> str:
         )
     n_same = int(np.sum(errors <= dynamics.tolerance))
     text = f"{n_same} of {len(errors)} single steps from their states come out the same"
-    if not dynamics.complete:
-        text += " (what observations do not show, such as forces in contacts, explains the others)"
     if replays:
         text += f"; replayed as a whole, {_parting(replays)}, as small roundings grow"
     return text
@@ -63,15 +76,16 @@ def _evidence_for(dynamics: Dynamics) -> str:
 
 def _against(dynamics: Dynamics) -> str:
     replays, errors = dynamics.replays, dynamics.single_steps
-    usual = float(np.median(errors))
+    other = errors[~(errors <= dynamics.tolerance)]
+    usual = float(np.median(other)) if len(other) else 0.0
     parts = []
     if replays:
         parts.append(f"replayed there, {_parting(replays)}{_early_ends(replays)}")
-    n_same = int(np.sum(errors <= dynamics.tolerance))
-    parts.append(
-        f"of {len(errors)} single steps {n_same} come out the same (median error {usual:.2g} of "
-        "the states' deviation)"
-    )
+    if len(other):
+        parts.append(
+            f"{len(other)} of {len(errors)} single steps lead elsewhere, by {_percent(usual)} of "
+            "the states' deviation (median)"
+        )
     if usual > _STRANGE:
         parts.append("probably recorded in another simulator, with another robot, or scaled")
     else:
@@ -108,6 +122,10 @@ def _early_ends(replays: Sequence[Replay]) -> str:
         f" and {len(ended)} of {len(replays)} episodes end after {_steps(ends)} (the "
         f"demonstrations: {_range(lengths)})"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
 
 
 def _steps(numbers: Sequence[int]) -> str:
