@@ -44,10 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"--plot is {plot}; give a name that ends in {', '.join(_PICTURES)}"
         )
     common.check_env_id(arguments.env)
-    try:
-        report = check_demonstrations(arguments.file, arguments.env, n_episodes=arguments.episodes)
-    except ValueError as error:  # of spaces in which nothing can be imitated
-        raise common.InputError(f"{arguments.env}: {error}") from error
+    common.check_imitable(arguments.env)
+    report = check_demonstrations(arguments.file, arguments.env, n_episodes=arguments.episodes)
     print(report)
     if plot is not None and report.dynamics is not None:
         plot_divergence(report.dynamics, arguments.env, plot)

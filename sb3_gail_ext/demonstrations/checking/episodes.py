@@ -99,11 +99,7 @@ def _returns(episodes: Sequence[TrajectoryWithRew]) -> Iterator[Finding]:
         return
     value = episodes[0].rews[0]
     if all((e.rews == value).all() for e in episodes):
-        yield Finding(
-            "note",
-            f"every reward is {value:g}; GAIL does not use rewards, but an imitator's return "
-            "cannot be compared with the expert's",
-        )
+        yield Finding("note", _constant_reward(float(value)))
         return
     r = returns(episodes)
     low, middle, high = np.quantile(r, (0.25, 0.5, 0.75))
@@ -115,6 +111,15 @@ def _returns(episodes: Sequence[TrajectoryWithRew]) -> Iterator[Finding]:
             f"{_some(bad)}: {r.min():.4g}, the median is {middle:.4g}); an imitator learns from "
             "failures, too",
         )
+
+
+def _constant_reward(value: float) -> str:
+    if value == 0:
+        return (
+            "every reward is 0; GAIL does not use rewards, but an imitator's return cannot be "
+            "compared with the expert's"
+        )
+    return f"every reward is {value:g}: a return says only how long an episode is"
 
 
 def _lengths(episodes: Sequence[Trajectory], limit: int) -> Iterator[Finding]:

@@ -56,7 +56,8 @@ def sentence(dynamics: Dynamics, env_name: str) -> str:
         )
     if not verdict:
         return f"These demonstrations do NOT belong to {env_name}: {_against(dynamics)}."
-    return f"These demonstrations belong to {env_name}: {_evidence_for(dynamics)}."
+    rounded = ", to within their coarse rounding" if dynamics.tolerance > _ROUNDED else ""
+    return f"These demonstrations belong to {env_name}: {_evidence_for(dynamics)}{rounded}."
 
 
 def _evidence_for(dynamics: Dynamics) -> str:
