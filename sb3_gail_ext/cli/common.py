@@ -34,8 +34,10 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefau
     """Keeps the line breaks of examples and shows defaults."""
 
 
-def add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=_seed, default=0, help="of everything random")
+def add_seed(
+    parser: argparse.ArgumentParser, default: int | None = 0, help: str = "of everything random"
+) -> None:
+    parser.add_argument("--seed", type=_seed, default=default, help=help)
 
 
 def _seed(text: str) -> int:
@@ -121,6 +123,13 @@ def check_imitable(env_id: str) -> None:
         raise InputError(f"{env_id}: {error}") from error
     finally:
         env.close()
+
+
+def check_new(path: Path, force: bool) -> None:
+    """:raises InputError: before any work, if demonstrations could not be written to `path`."""
+    check_folder(path.parent)
+    if path.exists() and not force:
+        raise InputError(f"{path} is there already; give another name, or --force to replace it")
 
 
 def check_folder(path: Path) -> None:

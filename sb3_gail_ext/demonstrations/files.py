@@ -78,7 +78,8 @@ def save_demonstrations(
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What `save_demonstrations` was given as `metadata`; empty for files of other projects."""
-    return read_metadata(Path(path))
+    path = Path(path)
+    return read_metadata(path) if contents_of(path).container == "npz" else {}
 
 
 def format_of(path: Path) -> str:
