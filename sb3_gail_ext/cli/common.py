@@ -115,7 +115,8 @@ def _as_trained_on(env: gym.Env) -> gym.Env | VecTransposeImage:
     """SB3's models know images with the channels first, whatever the environment gives."""
     space = env.observation_space
     parts = space.spaces.values() if isinstance(space, gym.spaces.Dict) else [space]
-    if any(is_image_space(part) and not is_image_space_channels_first(part) for part in parts):
+    images = [p for p in parts if isinstance(p, gym.spaces.Box) and is_image_space(p)]
+    if any(not is_image_space_channels_first(image) for image in images):
         return VecTransposeImage(DummyVecEnv([lambda: env]))
     return env
 

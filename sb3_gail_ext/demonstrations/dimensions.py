@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
+from typing import Any
 
 import numpy as np
 from imitation.data.types import DictObs, TrajectoryWithRew
+
+MAX_FRAMES = 1_000  # images that are looked at: more may not fit into memory, and tell no more
 
 
 def observations(episodes: Sequence[TrajectoryWithRew]) -> dict[str, np.ndarray]:
     """All observations, those behind the last steps too, by name: (n, ...) each.
 
-    :returns: `{"obs": ...}`, or one array for each key of dictionaries.
+    :returns: `{"obs": ...}`, or one array for each key of dictionaries. Of images some
+        `MAX_FRAMES`, evenly spaced.
     """
-    if isinstance(episodes[0].obs, DictObs):
-        keys = episodes[0].obs.keys()
-        return {key: np.concatenate([e.obs.get(key) for e in episodes]) for key in keys}
-    return {"obs": np.concatenate([e.obs for e in episodes])}
+    seen: list[Any] = [e.obs for e in episodes]
+    if isinstance(seen[0], DictObs):
+        keys = seen[0].keys()
+        return {key: _joined([obs.get(key) for obs in seen]) for key in keys}
+    return {"obs": _joined(seen)}
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    every = ceil(sum(map(len, parts)) / MAX_FRAMES) if are_images(parts[0]) else 1
+    return np.concatenate([part[::every] for part in parts])
 
 
 def actions(episodes: Sequence[TrajectoryWithRew]) -> np.ndarray:

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import SubFigure
 
 _N_FRAMES = 7
-_MEAN_OF = 1_000  # frames at most: a mean of more looks the same
 
 
 def draw_frames(figure: SubFigure, frames: np.ndarray, name: str) -> None:
@@ -15,10 +14,10 @@ def draw_frames(figure: SubFigure, frames: np.ndarray, name: str) -> None:
     :param frames: uint8 (n, H, W), (n, H, W, C) or (n, C, H, W).
     """
     figure.suptitle(f"{name}: {_shape_in_words(frames)}", fontsize=10)
-    some = frames[np.linspace(0, len(frames) - 1, min(len(frames), _MEAN_OF)).astype(int)]
-    chosen = np.linspace(0, len(frames) - 1, min(len(frames), _N_FRAMES)).astype(int)
-    shown = [("mean frame", some.mean(axis=0).round().astype(np.uint8))]
-    shown += [(f"frame {i:,}", frames[i]) for i in chosen]
+    last = len(frames) - 1
+    shown = [("mean frame", frames.mean(axis=0).round().astype(np.uint8))]
+    for i in np.linspace(0, last, min(len(frames), _N_FRAMES)).astype(int):
+        shown.append((f"after {i / max(last, 1):.0%} of the steps", frames[i]))
     row = figure.subplots(1, 1 + _N_FRAMES)
     for axes in row:
         axes.set_axis_off()

@@ -111,7 +111,7 @@ def _play_wave(
         rews.append(rewards if normalize is None else normalize.get_original_reward())
         for env in np.flatnonzero(starts):
             if episodes[env] is None:
-                episodes[env] = _episode(env, raw_obs, acts, rews, infos[env])
+                episodes[env] = _episode(int(env), raw_obs, acts, rews, infos[env])
         raw_obs.append(_as_env_gave(normalize, obs))
         on_step(len(acts))
     return [episode for episode in episodes if episode is not None]

@@ -59,7 +59,7 @@ def demonstrations_figure(episodes: Sequence[TrajectoryWithRew], title: str = ""
     images = {name: array for name, array in seen.items() if are_images(array)}
     vectors = {name: array for name, array in seen.items() if name not in images}
     parts = [_part("observations", named_columns(vectors), _OBS_COLOUR)] if vectors else []
-    if not are_choices(acts):
+    if acts.size and not are_choices(acts):
         parts.append(_part("actions", named_columns({"act": acts}), _ACT_COLOUR))
     heights = [2.9, *[2.4] * len(images), *[0.4 + _ROW_HEIGHT * p.n_rows for p in parts]]
     heights += [2.4] if are_choices(acts) else []

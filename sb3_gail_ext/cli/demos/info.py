@@ -71,11 +71,11 @@ def _one_row_each(files: Sequence[Path], env_id: str | None) -> int:
         try:
             rows.append(_row(file, _read(file, env_id)))
         except DemonstrationError as error:
-            errors.append(error)
+            errors.append(common.one_line(error))
     if rows:
         print_table(_HEADER, rows)
-    for error in errors:
-        print(f"sb3-gail: {common.one_line(error)}", file=sys.stderr)
+    for message in errors:
+        print(f"sb3-gail: {message}", file=sys.stderr)
     return 2 if errors else 0
 
 
@@ -162,10 +162,10 @@ def _in_words(array: np.ndarray) -> str:
         choices, counts = np.unique(array, return_counts=True)
         shares = (f"{c}: {n / len(array):.0%}" for c, n in zip(choices, counts, strict=True))
         return _short(f"{kind}, {len(choices)} choices ({', '.join(shares)})")
-    if not array.size:
-        return f"{kind}, empty"
+    if not array.size or are_images(array):
+        return kind
     columns = as_columns(array)
-    still = [] if are_images(array) else np.flatnonzero((columns == columns[0]).all(axis=0))
+    still = np.flatnonzero((columns == columns[0]).all(axis=0))
     constant = f"; constant: {', '.join(map(str, still))}" if len(still) else ""
     return _short(f"{kind}, from {array.min():.4g} to {array.max():.4g}{constant}")
 
