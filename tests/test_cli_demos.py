@@ -1,6 +1,5 @@
 """`sb3-gail demos`: what it records, converts, draws and says, and how it refuses."""
 
-import json
 import re
 import zipfile
 from collections import Counter
@@ -418,16 +417,3 @@ def test_names_from_a_file_do_not_steer_the_terminal(tmp_path: Path, refused: Re
     rows = facts(refused.capfd.readouterr().out)
     assert rows["metadata note"] == "?[31m[bold]red"
     assert rows["file"] == str(path)
-
-
-def test_the_card_of_a_folder_knows_its_bytes(tmp_path: Path) -> None:
-    folder = tmp_path / "dataset"
-    (folder / "inner").mkdir(parents=True)
-    (folder / "inner" / "a.bin").write_bytes(b"1")
-    write_card(folder, {"environment": HOPPER})
-    assert json.loads((tmp_path / "dataset.card.json").read_text())["sha256"] == sha256(folder)
-    before = sha256(folder)
-    (folder / "inner" / "a.bin").write_bytes(b"2")
-    assert sha256(folder) != before
-    (folder / "inner" / "a.bin").rename(folder / "inner" / "b.bin")
-    assert len({before, sha256(folder)}) == 2

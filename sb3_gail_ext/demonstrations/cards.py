@@ -103,11 +103,6 @@ def expert_returns(
 
 
 def sha256(path: Path) -> str:
-    """Of a file's bytes; of a folder, of the names and the sha256 of all files in it."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        lines = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

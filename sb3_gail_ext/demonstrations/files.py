@@ -78,8 +78,7 @@ def save_demonstrations(
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What `save_demonstrations` was given as `metadata`; empty for files of other projects."""
-    path = Path(path)
-    return read_metadata(path) if contents_of(path).container == "npz" else {}
+    return read_metadata(Path(path))
 
 
 def format_of(path: Path) -> str:

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.demonstrations.plots import demonstrations_figure
     from sb3_gail_ext.evaluation.plots import save_figure
 
-    out: Path = arguments.out or arguments.file.with_suffix(".png")
+    out: Path = arguments.out or _beside(arguments.file)
     if out.suffix not in _FORMATS:
         raise common.InputError(f"{out}: the picture's name must end in {', '.join(_FORMATS)}")
     common.check_folder(out.parent)
@@ -43,3 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     name = Path(*arguments.file.absolute().parts[-2:])  # the folder is often the environment's
     save_figure(demonstrations_figure(episodes, f"{name}: {counts}"), out)
     print(f"wrote {out}")
+
+
+def _beside(file: Path) -> Path:
+    """A folder's name may have dots, as `hopper-v0.1`."""
+    return file.with_name(f"{file.name}.png") if file.is_dir() else file.with_suffix(".png")
