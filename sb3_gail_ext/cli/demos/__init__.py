@@ -1,4 +1,4 @@
-"""`sb3-gail demos`: record, read, check, convert and draw demonstration files, one module per action."""
+"""`sb3-gail demos`: record, read, check, convert, draw; one module per action."""
 
 from __future__ import annotations
 
