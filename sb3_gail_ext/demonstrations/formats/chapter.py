@@ -5,7 +5,8 @@
     acs     (N, T, A)   actions; discrete ones are integers (N, T)
     rews    (N, T)      rewards
 
-Episodes shorter than T are padded with zeros at the end. The layout knows neither how an episode
+Episodes shorter than T are padded with zeros at the end, or `obs`, `acs` and `rews` are object
+arrays of one array per episode (`ragged`). The layout knows neither how an episode
 ended nor its final observation, so a reader that needs next observations loses the last
 transition. `write_chapter` therefore adds arrays that the chapter's own code ignores:
 
@@ -26,6 +27,7 @@ from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays, open_npz
+from sb3_gail_ext.demonstrations.formats.ragged import RAGGED_KEYS, is_ragged, one_by_one
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
@@ -44,11 +46,11 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
 
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
-    arrays = load_arrays(path, REQUIRED_KEYS, OPTIONAL_KEYS, hint=_HINT)
-    check_shapes(path, arrays)
-    lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
-    check_episodes(path, arrays, lengths)
-    return [_trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
+    arrays = load_arrays(path, REQUIRED_KEYS, OPTIONAL_KEYS, objects=RAGGED_KEYS, hint=_HINT)
+    if not is_ragged(arrays):
+        return _trajectories(path, arrays)
+    episodes = enumerate(one_by_one(path, arrays))
+    return [t for row, episode in episodes for t in _trajectories(path, episode, first=row)]
 
 
 def write_chapter(
@@ -96,6 +98,16 @@ def read_metadata(path: Path) -> dict[str, Any]:
             raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
 
 
+def _trajectories(
+    path: Path, arrays: Mapping[str, np.ndarray], first: int = 0
+) -> list[TrajectoryWithRew]:
+    """:param first: the number of the first episode in `arrays`."""
+    check_shapes(path, arrays)
+    lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
+    check_episodes(path, arrays, lengths, first)
+    return [_trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
+
+
 def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Steps per episode, int64 of shape (N,), with all-zero (or all-NaN) rows at the end cut."""
     n_episodes, n_steps = arrays["rews"].shape
@@ -114,6 +126,8 @@ def _trajectory(arrays: Mapping[str, np.ndarray], row: int, length: int) -> Traj
         obs = np.concatenate([obs, arrays["final_obs"][row : row + 1]])
     else:
         acts, rews = acts[:-1], rews[:-1]
+    if acts.dtype.kind in "iu" and acts.shape[1:] == (1,):
+        acts = acts[:, 0]  # one choice per step
     if rews.dtype.kind != "f":
         rews = rews.astype(np.float64)
     return TrajectoryWithRew(obs=obs, acts=acts, infos=None, terminal=terminal, rews=rews)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.object_arrays import load_object_array
 
 
 def load_arrays(
-    path: Path, required: Sequence[str], optional: Sequence[str] = (), *, hint: str
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    objects: Sequence[str] = (),
+    hint: str,
 ) -> dict[str, np.ndarray]:
     """The arrays of these names, checked to be numeric.
 
+    :param objects: those that may be object arrays of plain containers instead.
     :param hint: ends the message about a missing array: what such a file holds.
     :raises DemonstrationError: if the file is missing, is no archive, is damaged, lacks a required
         array, or holds Python objects.
@@ -27,7 +34,7 @@ def load_arrays(
                 f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(npz))}. {hint}"
             )
         wanted = [key for key in (*required, *optional) if key in npz]
-        return {key: _load_array(path, npz, key) for key in wanted}
+        return {key: _load_array(path, npz, key, key in objects) for key in wanted}
 
 
 def array_names(path: Path) -> set[str]:
@@ -52,10 +59,14 @@ def open_npz(path: Path) -> np.lib.npyio.NpzFile:
     return npz
 
 
-def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+def _load_array(
+    path: Path, npz: np.lib.npyio.NpzFile, key: str, may_hold_objects: bool
+) -> np.ndarray:
     try:
         array = npz[key]
     except Exception as error:  # as in `open_npz`; a header may also ask for more than the memory
+        if may_hold_objects and "allow_pickle" in str(error):
+            return _objects(path, npz, key)
         cause = (
             "pickled Python objects, which are never loaded; save it as a numeric array"
             if "allow_pickle" in str(error)
@@ -64,6 +75,16 @@ def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarr
         raise DemonstrationError(f"{path}: array {key} holds {cause}") from error
     check_numeric(path, key, array)
     return array
+
+
+def _objects(path: Path, npz: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    with npz.zip.open(f"{key}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        read(stream)
+        return load_object_array(path, key, stream)
 
 
 def check_numeric(source: str | Path, key: str, array: np.ndarray) -> None:

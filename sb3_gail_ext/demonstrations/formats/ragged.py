@@ -1,0 +1,113 @@
+"""Episodes of unequal length in a chapter file: object arrays with one array or list per episode.
+
+    obs (N,) of (T_i, D)   acs (N,) of (T_i, A)   rews (N,) of (T_i,)
+
+`np.savez` makes these of lists of episodes. Where all happen to be equally long, it makes object
+arrays (N, T, D) of single numbers. Nothing is padded: one long episode beside many short ones
+would fill the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.npz import check_numeric
+
+RAGGED_KEYS = ("obs", "acs", "rews")
+_DEEPEST = 5  # lists of a step's image (height, width, channels) in those of episode and steps
+_MOST_LISTED = 30_000_000  # numbers in lists, of which a pickle cannot hold more
+_MOST = 2**31  # numbers in all; a pickle may hold one array in many places
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def is_ragged(arrays: Arrays) -> bool:
+    return any(arrays[key].dtype.kind == "O" for key in RAGGED_KEYS)
+
+
+def one_by_one(path: Path, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
+    """Each episode as the arrays of a file with this episode only, of shapes (1, T_i, ...).
+
+    :raises DemonstrationError: if the arrays do not hold the same number of episodes, or what they
+        hold is not numeric.
+    """
+    _check_counts(path, arrays)
+    columns: dict[str, Any] = {
+        key: _rows(path, key, array) if array.dtype.kind == "O" else array
+        for key, array in arrays.items()
+    }
+    measured = next(key for key in RAGGED_KEYS if arrays[key].dtype.kind == "O")
+    for row in range(len(arrays["obs"])):
+        n_steps = len(columns[measured][row])
+        episode = {key: np.asarray(column[row])[None] for key, column in columns.items()}
+        for key in RAGGED_KEYS:  # one that is not ragged is padded
+            if arrays[key].dtype.kind != "O":
+                episode[key] = episode[key][:, :n_steps]
+        yield {"lengths": np.array([n_steps]), **episode}
+
+
+def _check_counts(path: Path, arrays: Arrays) -> None:
+    shapes = {key: array.shape for key, array in arrays.items()}
+    if not all(shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1:
+        raise DemonstrationError(f"{path}: arrays of unequal numbers of episodes: {shapes}")
+    if not len(arrays["obs"]):
+        raise DemonstrationError(f"{path}: array obs has shape {shapes['obs']}: no steps")
+
+
+def _rows(path: Path, key: str, array: np.ndarray) -> list[np.ndarray]:
+    """The episodes of one object array, all of the same shape per step."""
+    listed, total = 0, 0
+    rows = []
+    for content in array.tolist():  # arrays inside stay arrays
+        size = _size(path, key, content)
+        total += size
+        listed += 0 if isinstance(content, np.ndarray) else size
+        if total > _MOST or listed > _MOST_LISTED:
+            raise DemonstrationError(f"{path}: array {key} holds too many numbers")
+        rows.append(_numeric(path, key, content))
+    shapes = sorted({row.shape[1:] for row in rows})
+    if len(shapes) > 1:
+        raise DemonstrationError(
+            f"{path}: episodes in array {key} differ in shape per step ({shapes[:3]}); write one "
+            "file per environment"
+        )
+    return rows
+
+
+def _size(path: Path, key: str, content: Any) -> int:
+    """How many numbers an episode holds. Lists may hold each other many times, so this counts
+    before anything is made of them.
+    """
+    size, pending = 0, [(content, 0)]
+    while pending and size <= _MOST_LISTED:
+        item, depth = pending.pop()
+        if depth > _DEEPEST or not isinstance(item, _PARTS):
+            raise DemonstrationError(
+                f"{path}: array {key} holds more than lists of numbers; save it as numeric arrays"
+            )
+        size += item.size if isinstance(item, np.ndarray) else 1
+        if isinstance(item, list | tuple):
+            pending.extend((part, depth + 1) for part in item)
+    return size
+
+
+_PARTS = (list, tuple, bool, int, float, np.ndarray, np.generic)
+
+
+def _numeric(path: Path, key: str, content: Any) -> np.ndarray:
+    """A copy, for arrays of a pickle cannot be written to."""
+    try:
+        row = np.array(content)
+    except (ValueError, OverflowError) as error:  # lists of unequal lengths
+        raise DemonstrationError(
+            f"{path}: an episode in array {key} is no array of steps ({error})"
+        ) from error
+    check_numeric(path, key, row)
+    if row.ndim == 0:
+        raise DemonstrationError(f"{path}: array {key} holds single numbers, not episodes")
+    return row
