@@ -243,7 +243,7 @@ BAD_ARRAYS = {
     "fewer episodes of rewards": (changed("rews", lambda a: a[:1]), ("rews", "(1, 5)")),
     "text": (changed("acs", lambda a: a.astype(str)), ("acs", "dtype")),
     "complex numbers": (changed("obs", lambda a: a.astype(complex)), ("obs", "dtype")),
-    "objects": (changed("obs", lambda a: a.astype(object)), ("obs", "pickled")),
+    "objects": (changed("obs", lambda a: np.full(a.shape, None)), ("obs", "lists of numbers")),
 }
 
 
@@ -285,7 +285,8 @@ BAD_OPTIONAL_ARRAYS = {
     "terminal of two dimensions": ("terminal", np.array([[True]]), "(1, 1)"),
     "final_obs of another environment": ("final_obs", np.zeros((1, 4)), "(1, 4)"),
     "final_obs of three dimensions": ("final_obs", np.zeros((1, 3, 1)), "(1, 3, 1)"),
-    "final_obs NaN": ("final_obs", np.full((1, 3), np.nan), "not finite"),
+    "final_obs NaN": ("final_obs", np.full((1, 3), np.nan, np.float32), "not finite"),
+    "final_obs of another type": ("final_obs", np.zeros((1, 3), int), "int64"),
 }
 
 

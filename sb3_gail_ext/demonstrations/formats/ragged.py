@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.npz import check_numeric
+from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
 
 RAGGED_KEYS = ("obs", "acs", "rews")
 _DEEPEST = 5  # lists of a step's image (height, width, channels) in those of episode and steps
@@ -40,6 +40,7 @@ def one_by_one(path: Path, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
     columns: dict[str, Any] = {
         key: _rows(path, key, array) if array.dtype.kind == "O" else array
         for key, array in arrays.items()
+        if key != "final_obs"  # nobody writes it into ragged files, and it costs a copy to append
     }
     measured = next(key for key in RAGGED_KEYS if arrays[key].dtype.kind == "O")
     for row in range(len(arrays["obs"])):
@@ -107,7 +108,7 @@ def _numeric(path: Path, key: str, content: Any) -> np.ndarray:
         raise DemonstrationError(
             f"{path}: an episode in array {key} is no array of steps ({error})"
         ) from error
-    check_numeric(path, key, row)
+    check_numeric(path, key, row.dtype)
     if row.ndim == 0:
         raise DemonstrationError(f"{path}: array {key} holds single numbers, not episodes")
     return row
