@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats import sizes
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
 
 RAGGED_KEYS = ("obs", "acs", "rews")
-_DEEPEST = 5  # lists of a step's image (height, width, channels) in those of episode and steps
-_MOST_LISTED = 30_000_000  # numbers in lists, of which a pickle cannot hold more
-_MOST = 2**31  # numbers in all; a pickle may hold one array in many places
+_DEEPEST = 6  # lists: episodes, steps, an image's height, width, channels, and numbers in them
+_MOST_PARTS = 30_000_000  # a pickle has not so many instructions
+_BYTES_OF_NUMBER = 8
+_PARTS = (list, tuple, bool, int, float, np.ndarray, np.generic)
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -62,15 +64,9 @@ def _check_counts(path: Path, arrays: Arrays) -> None:
 
 def _rows(path: Path, key: str, array: np.ndarray) -> list[np.ndarray]:
     """The episodes of one object array, all of the same shape per step."""
-    listed, total = 0, 0
-    rows = []
-    for content in array.tolist():  # arrays inside stay arrays
-        size = _size(path, key, content)
-        total += size
-        listed += 0 if isinstance(content, np.ndarray) else size
-        if total > _MOST or listed > _MOST_LISTED:
-            raise DemonstrationError(f"{path}: array {key} holds too many numbers")
-        rows.append(_numeric(path, key, content))
+    contents = array.tolist()  # arrays inside stay arrays
+    sizes.check_size(path, key, _n_bytes(path, key, contents), path.stat().st_size)
+    rows = [_numeric(path, key, content) for content in contents]
     shapes = sorted({row.shape[1:] for row in rows})
     if len(shapes) > 1:
         raise DemonstrationError(
@@ -80,24 +76,23 @@ def _rows(path: Path, key: str, array: np.ndarray) -> list[np.ndarray]:
     return rows
 
 
-def _size(path: Path, key: str, content: Any) -> int:
-    """How many numbers an episode holds. Lists may hold each other many times, so this counts
-    before anything is made of them.
+def _n_bytes(path: Path, key: str, contents: list[Any]) -> int:
+    """What the episodes will take. One array or list may lie in many places of a pickle, so this is
+    asked before anything is made of them.
     """
-    size, pending = 0, [(content, 0)]
-    while pending and size <= _MOST_LISTED:
+    n_bytes, n_parts, pending = 0, 0, [(contents, 0)]
+    while pending:
         item, depth = pending.pop()
-        if depth > _DEEPEST or not isinstance(item, _PARTS):
+        n_parts += 1
+        if n_parts > _MOST_PARTS or depth > _DEEPEST or not isinstance(item, _PARTS):
             raise DemonstrationError(
                 f"{path}: array {key} holds more than lists of numbers; save it as numeric arrays"
             )
-        size += item.size if isinstance(item, np.ndarray) else 1
         if isinstance(item, list | tuple):
             pending.extend((part, depth + 1) for part in item)
-    return size
-
-
-_PARTS = (list, tuple, bool, int, float, np.ndarray, np.generic)
+        else:
+            n_bytes += item.nbytes if isinstance(item, np.ndarray) else _BYTES_OF_NUMBER
+    return n_bytes
 
 
 def _numeric(path: Path, key: str, content: Any) -> np.ndarray:
