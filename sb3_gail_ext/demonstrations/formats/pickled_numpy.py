@@ -60,8 +60,11 @@ class Array:
     def build(self, state: Any, spend: Spend) -> np.ndarray:
         """The array of NumPy's state, with a version or, of old, without."""
         shape, dtype, is_fortran, content = state[-4:]
-        build = object_array if dtype.resolved().kind == "O" else numeric_array
-        self.array = build(content, dtype.resolved(), shape, "F" if is_fortran else "C", spend)
+        if dtype.resolved().kind == "O":
+            self.array = object_array(content, shape, spend)
+        else:
+            order = "F" if is_fortran else "C"
+            self.array = numeric_array(content, dtype.resolved(), shape, order, spend)
         return self.array
 
 
@@ -89,8 +92,8 @@ def numeric_array(
     return array.astype(dtype.newbyteorder("="))
 
 
-def object_array(content: Any, dtype: np.dtype, shape: Any, order: str, spend: Spend) -> np.ndarray:
-    """An array of the objects in the list `content`.
+def object_array(content: Any, shape: Any, spend: Spend) -> np.ndarray:
+    """An array of the objects in the list `content`, which NumPy always writes in C order.
 
     :raises ValueError: if they are more or fewer than the shape asks for, or such arrays again:
         NumPy frees nested ones recursively, so that deep ones would crash the process.
@@ -100,8 +103,7 @@ def object_array(content: Any, dtype: np.dtype, shape: Any, order: str, spend: S
     if any(type(item) is np.ndarray and item.dtype.kind == "O" for item in content):
         raise ValueError("an array of objects in another one")
     spend(len(content))
-    array = np.fromiter(content, dtype=dtype, count=len(content))
-    return array.reshape(shape, order=_order(order))
+    return np.fromiter(content, dtype=object, count=len(content)).reshape(shape)
 
 
 def from_buffer(
