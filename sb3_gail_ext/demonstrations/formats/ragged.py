@@ -21,9 +21,8 @@ from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
 
 RAGGED_KEYS = ("obs", "acs", "rews")
 _DEEPEST = 6  # lists: episodes, steps, an image's height, width, channels, and numbers in them
-_MOST_PARTS = 30_000_000  # a pickle has not so many instructions
 _BYTES_OF_NUMBER = 8
-_PARTS = (list, tuple, bool, int, float, np.ndarray, np.generic)
+_NUMBERS = (bool, int, float, np.generic)
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -65,7 +64,13 @@ def _check_counts(path: Path, arrays: Arrays) -> None:
 def _rows(path: Path, key: str, array: np.ndarray) -> list[np.ndarray]:
     """The episodes of one object array, all of the same shape per step."""
     contents = array.tolist()  # arrays inside stay arrays
-    sizes.check_size(path, key, _n_bytes(path, key, contents), path.stat().st_size)
+    try:
+        n_bytes = _n_bytes(contents, {})
+    except TypeError as error:
+        raise DemonstrationError(
+            f"{path}: array {key} holds more than lists of numbers; save it as numeric arrays"
+        ) from error
+    sizes.check_size(path, key, n_bytes, path.stat().st_size)
     rows = [_numeric(path, key, content) for content in contents]
     shapes = sorted({row.shape[1:] for row in rows})
     if len(shapes) > 1:
@@ -76,23 +81,22 @@ def _rows(path: Path, key: str, array: np.ndarray) -> list[np.ndarray]:
     return rows
 
 
-def _n_bytes(path: Path, key: str, contents: list[Any]) -> int:
-    """What the episodes will take. One array or list may lie in many places of a pickle, so this is
-    asked before anything is made of them.
+def _n_bytes(item: Any, known: dict[int, int], depth: int = 0) -> int:
+    """What episodes will take as arrays. One array or list may lie in many places of a pickle, so
+    this is asked before anything is made of them.
+
+    :param known: of the lists that were met, by their id.
+    :raises TypeError: if there is anything but lists of numbers.
     """
-    n_bytes, n_parts, pending = 0, 0, [(contents, 0)]
-    while pending:
-        item, depth = pending.pop()
-        n_parts += 1
-        if n_parts > _MOST_PARTS or depth > _DEEPEST or not isinstance(item, _PARTS):
-            raise DemonstrationError(
-                f"{path}: array {key} holds more than lists of numbers; save it as numeric arrays"
-            )
-        if isinstance(item, list | tuple):
-            pending.extend((part, depth + 1) for part in item)
-        else:
-            n_bytes += item.nbytes if isinstance(item, np.ndarray) else _BYTES_OF_NUMBER
-    return n_bytes
+    if isinstance(item, np.ndarray):
+        return item.nbytes
+    if isinstance(item, _NUMBERS):
+        return _BYTES_OF_NUMBER
+    if not isinstance(item, list | tuple) or depth > _DEEPEST:
+        raise TypeError
+    if id(item) not in known:
+        known[id(item)] = sum(_n_bytes(part, known, depth + 1) for part in item)
+    return known[id(item)]
 
 
 def _numeric(path: Path, key: str, content: Any) -> np.ndarray:
