@@ -18,12 +18,22 @@ from sb3_gail_ext.demonstrations.formats.chapter import (
 )
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
 from sb3_gail_ext.demonstrations.formats.format import Format
+from sb3_gail_ext.demonstrations.formats.imitation_npz import IMITATION_KEYS, read_imitation_npz
+from sb3_gail_ext.demonstrations.formats.imitation_pickle import (
+    IMITATION_CLASSES,
+    read_imitation_pickle,
+)
+from sb3_gail_ext.demonstrations.formats.replay_arrays import BUFFER_CLASSES
+from sb3_gail_ext.demonstrations.formats.replay_buffer import read_replay_buffer
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
 FORMATS: dict[str, Format] = {
     "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter),
     "sb2": Format("npz", frozenset(SB2_KEYS), read_sb2),
+    "imitation-npz": Format("npz", frozenset(IMITATION_KEYS), read_imitation_npz),
+    "imitation-pickle": Format("pickle", frozenset(IMITATION_CLASSES), read_imitation_pickle),
+    "sb3-replay-buffer": Format("pickle", frozenset(BUFFER_CLASSES), read_replay_buffer),
 }
 
 
@@ -35,11 +45,11 @@ def load_demonstrations(
     subsample: int = 1,
     seed: int | None = None,
 ) -> list[TrajectoryWithRew]:
-    """Read expert demonstrations from a file. No pickle is ever loaded.
+    """Read expert demonstrations from a file. Nothing in it is ever run.
 
     :param path: the file.
-    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, or `"sb2"`, that of
-        Stable-Baselines 2; None finds it by content.
+    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, or another name in `FORMATS`;
+        None finds it by content.
     :param limit: keep this many episodes, chosen at random with `seed`; the first ones without.
     :param subsample: keep every n-th transition from a random offset in each episode, as in the
         GAIL paper (Ho & Ermon, 2016). Each one kept becomes a trajectory of one step, so that
