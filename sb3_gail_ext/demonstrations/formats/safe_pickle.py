@@ -7,7 +7,9 @@ rebuild arrays, bytes and containers; and instances of some classes may become i
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ def safe_loads(
     :raises DemonstrationError: if it names anything else, is damaged or is too large.
     """
     try:
-        return SafeUnpickler(data, source, records, inert).load()
+        with _uncollected():
+            return SafeUnpickler(data, source, records, inert).load()
     except DemonstrationError:
         raise
     except Exception as error:  # foreign bytes: they fail in every way there is
@@ -38,6 +41,18 @@ def safe_loads(
         raise DemonstrationError(
             f"{source} is a damaged pickle, or none of plain arrays ({reason}); copy the file again"
         ) from error
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look at millions of new lists again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def load_pickle(path: Path, *, records: Collection[str], inert: Collection[str] = ()) -> Any:
