@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import pickle
 import random
 import resource
 import shutil
@@ -30,8 +31,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import h5py
 import numpy as np
+from gymnasium import spaces
 from imitation.data.types import TrajectoryWithRew
+from stable_baselines3 import DQN, SAC
 
 from sb3_gail_ext import DemonstrationError, load_demonstrations, save_demonstrations
 from sb3_gail_ext.demonstrations.cards import package_versions
@@ -99,9 +103,109 @@ def sb2_files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+def imitation_npz_files(folder: Path) -> list[Path]:
+    for discrete in (False, True):
+        played = episodes(discrete=discrete)
+        lengths = [len(episode) for episode in played]
+        np.savez_compressed(
+            folder / f"{discrete}.npz",
+            obs=np.concatenate([episode.obs for episode in played]),
+            acts=np.concatenate([episode.acts for episode in played]),
+            rews=np.concatenate([episode.rews for episode in played]),
+            infos=np.array([{"TimeLimit.truncated": i % 2 == 0} for i in range(sum(lengths))]),
+            terminal=np.ones(len(played), bool),
+            indices=np.cumsum(lengths)[:-1],
+        )
+    return sorted(folder.iterdir())
+
+
+def imitation_pickle_files(folder: Path) -> list[Path]:
+    for protocol in (0, 2, 4, 5):
+        with (folder / f"{protocol}.pkl").open("wb") as file:
+            pickle.dump(episodes(), file, protocol)
+    return sorted(folder.iterdir())
+
+
+def replay_buffer_files(folder: Path) -> list[Path]:
+    for name, algorithm, env in (("sac", SAC, "Pendulum-v1"), ("dqn", DQN, "CartPole-v1")):
+        model = algorithm("MlpPolicy", env, buffer_size=40, learning_starts=100, seed=0)
+        model.learn(60).save_replay_buffer(folder / f"{name}.pkl")
+    return sorted(folder.iterdir())
+
+
+def d4rl_files(folder: Path) -> list[Path]:
+    played = episodes()
+    ends = np.cumsum([len(episode) for episode in played]) - 1
+    flags = {name: np.zeros(ends[-1] + 1, bool) for name in ("terminals", "timeouts")}
+    flags["terminals"][ends[::2]] = flags["timeouts"][ends[1::2]] = True
+    arrays = {
+        "observations": np.concatenate([episode.obs[:-1] for episode in played]),
+        "next_observations": np.concatenate([episode.obs[1:] for episode in played]),
+        "actions": np.concatenate([episode.acts for episode in played]),
+        "rewards": np.concatenate([episode.rews for episode in played]),
+        **flags,
+    }
+    for name, options in (("plain", {}), ("gzip", {"compression": "gzip", "shuffle": True})):
+        with h5py.File(folder / f"{name}.hdf5", "w") as file:
+            for key, array in arrays.items():
+                file.create_dataset(key, data=array, **options)
+    return sorted(folder.iterdir())
+
+
+def robomimic_files(folder: Path) -> list[Path]:
+    with h5py.File(folder / "demo.hdf5", "w") as file:
+        for number, episode in enumerate(episodes()):
+            demo = file.create_group(f"data/demo_{number}")
+            demo.attrs["num_samples"] = len(episode)
+            demo["obs/object"], demo["next_obs/object"] = episode.obs[:-1], episode.obs[1:]
+            demo["actions"], demo["rewards"] = episode.acts, episode.rews
+            demo["dones"] = np.arange(len(episode)) == len(episode) - 1
+    return sorted(folder.iterdir())
+
+
+def imitation_folders(folder: Path) -> list[Path]:
+    for discrete in (False, True):
+        save_demonstrations(folder / f"{discrete}", episodes(discrete=discrete), format="imitation")
+    return sorted(folder.iterdir())
+
+
+def minari_folders(folder: Path) -> list[Path]:
+    from minari.data_collector import EpisodeBuffer
+    from minari.dataset.minari_storage import MinariStorage
+
+    save_demonstrations(folder / "hdf5", episodes(), format="minari")
+    save_demonstrations(folder / "discrete", episodes(discrete=True), format="minari")
+    (folder / "arrow").mkdir()
+    storage = MinariStorage.new(
+        folder / "arrow" / "data",
+        spaces.Box(-np.inf, np.inf, (3,), np.float32),
+        spaces.Box(-1.0, 1.0, (2,), np.float32),
+        data_format="arrow",
+    )
+    buffers = [
+        EpisodeBuffer(
+            observations=episode.obs,
+            actions=episode.acts,
+            rewards=episode.rews,
+            terminations=np.arange(len(episode)) == len(episode) - 1,
+            truncations=np.zeros(len(episode), bool),
+        )
+        for episode in episodes()
+    ]
+    storage.update_episodes(buffers)
+    return sorted(folder.iterdir())
+
+
 SOUND_FILES: dict[str, Callable[[Path], list[Path]]] = {
     "chapter": chapter_files,
     "sb2": sb2_files,
+    "imitation": imitation_folders,
+    "imitation-npz": imitation_npz_files,
+    "imitation-pickle": imitation_pickle_files,
+    "sb3-replay-buffer": replay_buffer_files,
+    "minari": minari_folders,
+    "d4rl": d4rl_files,
+    "robomimic": robomimic_files,
 }
 
 
