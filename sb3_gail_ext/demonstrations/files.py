@@ -18,12 +18,25 @@ from sb3_gail_ext.demonstrations.formats.chapter import (
 )
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
 from sb3_gail_ext.demonstrations.formats.format import Format
+from sb3_gail_ext.demonstrations.formats.imitation_dataset import (
+    IMITATION_FILES,
+    read_imitation,
+    read_imitation_metadata,
+)
+from sb3_gail_ext.demonstrations.formats.imitation_writing import write_imitation
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
 FORMATS: dict[str, Format] = {
-    "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter),
+    "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter, read_metadata),
     "sb2": Format("npz", frozenset(SB2_KEYS), read_sb2),
+    "imitation": Format(
+        "folder",
+        frozenset(IMITATION_FILES),
+        read_imitation,
+        write_imitation,
+        read_imitation_metadata,
+    ),
 }
 
 
@@ -78,7 +91,8 @@ def save_demonstrations(
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What `save_demonstrations` was given as `metadata`; empty for files of other projects."""
-    return read_metadata(Path(path))
+    read = FORMATS[format_of(Path(path))].metadata
+    return read(Path(path)) if read is not None else {}
 
 
 def format_of(path: Path) -> str:
