@@ -100,3 +100,18 @@ def test_an_imitation_dataset_loads_equal_to_the_bit(
     for before, after in zip(episodes, loaded, strict=True):
         assert_same(before, after)
         assert before.terminal == after.terminal
+
+
+# --- Minari ------------------------------------------------------------------------------------
+
+
+@given(episodes=trajectories())
+@QUICK
+def test_a_minari_dataset_loads_equal_to_the_bit(
+    tmp_path: Path, episodes: list[TrajectoryWithRew]
+) -> None:
+    save_demonstrations(tmp_path / "x-v0", episodes, format="minari")
+    loaded = load_demonstrations(tmp_path / "x-v0")
+    for before, after in zip(episodes, loaded, strict=True):
+        assert_same(before, after)
+        assert before.terminal == after.terminal

@@ -24,6 +24,12 @@ from sb3_gail_ext.demonstrations.formats.imitation_dataset import (
     read_imitation_metadata,
 )
 from sb3_gail_ext.demonstrations.formats.imitation_writing import write_imitation
+from sb3_gail_ext.demonstrations.formats.minari_dataset import (
+    MINARI_FILES,
+    read_minari,
+    read_minari_metadata,
+)
+from sb3_gail_ext.demonstrations.formats.minari_writing import write_minari
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
@@ -36,6 +42,9 @@ FORMATS: dict[str, Format] = {
         read_imitation,
         write_imitation,
         read_imitation_metadata,
+    ),
+    "minari": Format(
+        "folder", frozenset(MINARI_FILES), read_minari, write_minari, read_minari_metadata
     ),
 }
 
@@ -50,9 +59,10 @@ def load_demonstrations(
 ) -> list[TrajectoryWithRew]:
     """Read expert demonstrations from a file. No pickle is ever loaded.
 
-    :param path: the file.
-    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, or `"sb2"`, that of
-        Stable-Baselines 2; None finds it by content.
+    :param path: the file or folder.
+    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, `"sb2"`, that of
+        Stable-Baselines 2, `"imitation"` or `"minari"`, whose datasets are folders; None finds it by
+        content.
     :param limit: keep this many episodes, chosen at random with `seed`; the first ones without.
     :param subsample: keep every n-th transition from a random offset in each episode, as in the
         GAIL paper (Ho & Ermon, 2016). Each one kept becomes a trajectory of one step, so that
@@ -76,9 +86,9 @@ def save_demonstrations(
     format: str = "chapter",
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write trajectories to a file, replacing it in one step.
+    """Write trajectories to a file or folder, replacing it in one step.
 
-    :param format: `"chapter"`.
+    :param format: `"chapter"`, or, as folders, `"imitation"` or `"minari"`.
     :param metadata: JSON-serialisable facts to keep in the file.
     :raises DemonstrationError: if the trajectories do not fit the format.
     """

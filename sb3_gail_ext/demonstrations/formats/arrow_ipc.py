@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.hdf5 import in_one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,8 +43,14 @@ def load_batches(path: Path, columns: Sequence[str]) -> list[pa.RecordBatch]:
     except DemonstrationError:
         raise
     except Exception as error:  # foreign bytes: Arrow raises whatever it stumbles on
-        raise DemonstrationError(f"{path}: {one_line(error)}; copy the file again") from error
+        raise damaged(path, error) from error
     return batches
+
+
+def damaged(path: Path, error: Exception) -> DemonstrationError:
+    """What to raise for whatever Arrow raised."""
+    said = in_one_line(error) or type(error).__name__
+    return DemonstrationError(f"{path}: damaged or truncated data ({said}); copy the file again")
 
 
 def check_pyarrow(path: Path) -> None:
@@ -62,7 +69,8 @@ def check_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None
     missing = [name for name in columns if schema.names.count(name) != 1]
     if missing:
         raise DemonstrationError(
-            f"{path}: no column {', '.join(missing)}; found {', '.join(sorted(schema.names)[:9])}"
+            f"{path}: no column {', '.join(missing)}; found "
+            f"{in_one_line(', '.join(sorted(schema.names)[:9]))}"
         )
 
 
@@ -70,11 +78,6 @@ def check_valid(batch: pa.RecordBatch, columns: Sequence[str]) -> None:
     """:raises pyarrow.ArrowInvalid: if offsets, lengths or texts are not what they should be."""
     for name in columns:
         batch.column(name).validate(full=True)
-
-
-def one_line(error: Exception) -> str:
-    """What foreign code says, short enough for a message."""
-    return f"damaged data ({' '.join(str(error).split())[:200] or type(error).__name__})"
 
 
 def _mapped(path: Path) -> pa.Buffer:

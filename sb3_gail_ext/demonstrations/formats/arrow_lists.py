@@ -62,6 +62,17 @@ def last_texts_of(path: Path, key: str, column: pa.Array) -> list[str]:
     ]
 
 
+def binaries_of(path: Path, key: str, column: pa.Array) -> list[bytes]:
+    """:raises DemonstrationError: if these are no bytes, or one is missing."""
+    import pyarrow.types as types
+
+    if not (types.is_binary(column.type) or types.is_large_binary(column.type)):
+        raise DemonstrationError(f"{path}: column {key} is of type {column.type}, not of bytes")
+    _check_no_nulls(path, key, column)
+    binaries: list[bytes] = column.to_pylist()
+    return binaries
+
+
 def bools_of(path: Path, key: str, column: pa.Array) -> list[bool]:
     """:raises DemonstrationError: if these are no bools, or one is missing."""
     import pyarrow.types as types

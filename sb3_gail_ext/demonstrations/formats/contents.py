@@ -22,7 +22,7 @@ class Contents(NamedTuple):
 def contents_of(path: Path) -> Contents:
     """:raises DemonstrationError: if there is no file, or none that could hold demonstrations."""
     if path.is_dir():
-        return Contents("folder", frozenset(entry.name for entry in path.iterdir()))
+        return Contents("folder", frozenset(_files_in(path)))
     if not path.is_file():
         raise DemonstrationError(f"{path}: no such file; give the path of demonstrations")
     if zipfile.is_zipfile(path):
@@ -30,3 +30,10 @@ def contents_of(path: Path) -> Contents:
     raise DemonstrationError(
         f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
     )
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Names in a folder, and in `data` in it: by `data` alone no format could be known."""
+    inner = folder / "data"
+    names = {entry.name for entry in folder.iterdir()}
+    return names | {f"data/{e.name}" for e in (inner.iterdir() if inner.is_dir() else ())}

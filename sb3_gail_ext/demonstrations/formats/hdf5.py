@@ -84,6 +84,20 @@ def load_dataset(path: Path, group: h5py.Group, name: str) -> np.ndarray:
     :raises DemonstrationError: if it is missing, is no numeric array, is not in the file itself, or
         is larger than what the file can hold.
     """
+    found = open_dataset(path, group, name)
+    check_numeric(path, key_of(group, name), found)
+    if found.nbytes > MAPPED_FROM_BYTES and _is_mappable(found):
+        return np.memmap(path, found.dtype, "r", found.id.get_offset(), found.shape)
+    array = found[()]
+    # An enumeration of FALSE and TRUE: any byte may stand in the file.
+    return array.view(np.uint8) != 0 if array.dtype == np.bool_ else array
+
+
+def open_dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
+    """The array of this name, of whatever type; nothing of it is read.
+
+    :raises DemonstrationError: as `load_dataset` does, but of any dtype.
+    """
     import h5py
 
     found = _member(path, group, name)
@@ -91,12 +105,7 @@ def load_dataset(path: Path, group: h5py.Group, name: str) -> np.ndarray:
     if not isinstance(found, h5py.Dataset):
         raise DemonstrationError(f"{path}: {key} is not an array, but a {type(found).__name__}")
     check_storage(path, key, found)
-    check_numeric(path, key, found)
-    if found.nbytes > MAPPED_FROM_BYTES and _is_mappable(found):
-        return np.memmap(path, found.dtype, "r", found.id.get_offset(), found.shape)
-    array = found[()]
-    # An enumeration of FALSE and TRUE: any byte may stand in the file.
-    return array.view(np.uint8) != 0 if array.dtype == np.bool_ else array
+    return found
 
 
 def has_member(group: h5py.Group, name: str) -> bool:

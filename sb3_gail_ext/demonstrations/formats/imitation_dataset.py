@@ -1,4 +1,4 @@
-"""`imitation`'s datasets: the folder that `imitation.data.serialize.save` makes, one row an episode.
+"""`imitation`'s datasets: the folders of `imitation.data.serialize.save`, one row an episode.
 
     data-*.arrow       Arrow streams of the columns
         obs       list (T + 1) of nested lists, acts list (T) of the like, of any numeric type
@@ -72,17 +72,20 @@ def data_files(path: Path) -> list[Path]:
 
 def _named(state: Path) -> list[str]:
     stated = load_json(state).get("_data_files")
-    files = stated if isinstance(stated, list) else []
-    names = [file.get("filename") if isinstance(file, dict) else None for file in files]
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".arrow"):
-            raise DemonstrationError(
-                f"{state}: names {str(name)[:80]!r} as data; only .arrow files of the folder itself "
-                "are read: save it again with imitation"
-            )
+    names = [_plain_name(state, file) for file in (stated if isinstance(stated, list) else [])]
     if len(set(names)) < len(names):
         raise DemonstrationError(f"{state}: names a file twice; save it again with imitation")
     return names
+
+
+def _plain_name(state: Path, file: object) -> str:
+    name = file.get("filename") if isinstance(file, dict) else None
+    if isinstance(name, str) and name.endswith(".arrow") and not set(name) & {"/", "\\", "\0"}:
+        return name
+    raise DemonstrationError(
+        f"{state}: names {str(name)[:80]!r} as data; only .arrow files of the folder itself are "
+        "read: save it again with imitation"
+    )
 
 
 def _trajectories(file: Path, batch: pa.RecordBatch, first: int) -> list[TrajectoryWithRew]:

@@ -1,4 +1,4 @@
-"""Write `imitation`'s datasets, through `imitation` itself; the layout is in `imitation_dataset`."""
+"""Write `imitation`'s datasets through `imitation` itself; `imitation_dataset` has the layout."""
 
 from __future__ import annotations
 
