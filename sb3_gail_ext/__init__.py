@@ -26,6 +26,7 @@ from sb3_gail_ext.chapter import (
 )
 from sb3_gail_ext.checkpoints.reading import load_checkpoint
 from sb3_gail_ext.checkpoints.writing import Checkpoints
+from sb3_gail_ext.demonstrations.checking.check import check_demonstrations
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, save_demonstrations
 from sb3_gail_ext.demonstrations.recording import record_demonstrations
@@ -59,6 +60,7 @@ __all__ = [
     "WandbTracker",
     "adversarial",
     "chapter_gail_kwargs",
+    "check_demonstrations",
     "compare",
     "evaluate",
     "imitation_distance",

@@ -285,7 +285,8 @@ BAD_OPTIONAL_ARRAYS = {
     "terminal of two dimensions": ("terminal", np.array([[True]]), "(1, 1)"),
     "final_obs of another environment": ("final_obs", np.zeros((1, 4)), "(1, 4)"),
     "final_obs of three dimensions": ("final_obs", np.zeros((1, 3, 1)), "(1, 3, 1)"),
-    "final_obs NaN": ("final_obs", np.full((1, 3), np.nan), "not finite"),
+    "final_obs NaN": ("final_obs", np.full((1, 3), np.nan, np.float32), "not finite"),
+    "final_obs of another type": ("final_obs", np.zeros((1, 3), int), "int64"),
 }
 
 

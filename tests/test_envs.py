@@ -335,3 +335,17 @@ def test_mujocos_hops_fall_in_pybullet() -> None:
         played = roll(env, demonstration.acts[:21], options={"joint_positions": pose})
         assert np.flatnonzero(played.dones)[0] + 1 in (8, 9)
     env.close()
+
+
+@pytest.mark.parametrize("robot", ["Hopper", "Walker2D", "HalfCheetah", "Ant", "Humanoid"])
+def test_an_episode_can_start_from_what_was_observed(robot: str) -> None:
+    env = make(f"{robot}MuJoCoEnv-v0").unwrapped
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    for _ in range(15):
+        obs = env.step(env.action_space.sample())[0]
+    np.testing.assert_array_equal(env.reset(seed=1)[0] == obs, obs == 0)
+    np.testing.assert_allclose(env.start_from(obs), obs, rtol=1e-6, atol=1e-6)
+    once = env.step(env.action_space.low)
+    env.start_from(obs)
+    np.testing.assert_array_equal(env.step(env.action_space.low)[0], once[0])

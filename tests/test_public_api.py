@@ -14,6 +14,7 @@ CONTRACT = {
     "load_demonstrations": ["path", "format", "limit", "subsample", "seed"],
     "save_demonstrations": ["path", "trajectories", "format", "metadata"],
     "record_demonstrations": ["model", "env", "n_episodes", "deterministic", "seed"],
+    "check_demonstrations": ["demonstrations", "env", "n_episodes"],
     "adversarial": ["generator"],
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from gymnasium import spaces
 
@@ -23,15 +25,32 @@ def check_fits_spaces(
     :param source: the file or whatever the message should name.
     :raises DemonstrationError: at the first array that does not fit.
     """
-    _check_shape(transitions.obs, "obs", flat_space(observation_space), source)
-    _check_shape(transitions.acts, "acts", action_space, source)
+    for message in misfits(transitions, observation_space, action_space, source):
+        raise DemonstrationError(message)
+
+
+def misfits(
+    transitions: TransitionBatch,
+    observation_space: spaces.Space,
+    action_space: spaces.Space,
+    source: str = "demonstrations",
+) -> Iterator[str]:
+    """All that `check_fits_spaces` would refuse, a line each; bounds only where the shapes fit."""
+    observation_space = flat_space(observation_space)
+    misshapen = [
+        *_misshapen(transitions.obs, "obs", observation_space, source),
+        *_misshapen(transitions.acts, "acts", action_space, source),
+    ]
+    yield from misshapen
     for name in ("obs", "acts", "next_obs"):
         if not np.isfinite(getattr(transitions, name)).all():
-            raise DemonstrationError(f"{source}: {name} holds NaN or infinity; record it again")
+            yield f"{source}: {name} holds NaN or infinity; record it again"
+    if misshapen:
+        return
     if isinstance(action_space, spaces.Box):
-        _check_bounds(transitions.acts, action_space, source)
+        yield from _out_of_bounds(transitions.acts, action_space, source)
     elif isinstance(action_space, spaces.Discrete):
-        _check_choices(transitions.acts, action_space, source)
+        yield from _no_choices(transitions.acts, action_space, source)
 
 
 def check_supported_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
@@ -54,33 +73,38 @@ def check_supported_spaces(observation_space: spaces.Space, action_space: spaces
                 )
 
 
-def _check_shape(array: np.ndarray, name: str, space: spaces.Space, source: str) -> None:
+def outside(values: np.ndarray, space: spaces.Box) -> np.ndarray:
+    """Which of `values` (n, *shape) leave the bounds by more than rounding: bool, same shape."""
+    return (values < space.low - _BOUND_TOLERANCE) | (values > space.high + _BOUND_TOLERANCE)
+
+
+def _misshapen(array: np.ndarray, name: str, space: spaces.Space, source: str) -> Iterator[str]:
     if array.shape[1:] != space.shape:
-        raise DemonstrationError(
+        yield (
             f"{source}: {name} has shape {array.shape[1:]} per step, but the environment's is "
             f"{space.shape}; these demonstrations belong to another environment"
         )
 
 
-def _check_bounds(acts: np.ndarray, space: spaces.Box, source: str) -> None:
-    outside = (acts < space.low - _BOUND_TOLERANCE) | (acts > space.high + _BOUND_TOLERANCE)
-    if outside.any():
-        row = int(np.argmax(outside.reshape(len(acts), -1).any(axis=1)))
-        raise DemonstrationError(
-            f"{source}: acts leave the action space in {outside.any(axis=-1).sum()} of "
+def _out_of_bounds(acts: np.ndarray, space: spaces.Box, source: str) -> Iterator[str]:
+    bad = outside(acts, space)
+    if bad.any():
+        row = int(np.argmax(bad.reshape(len(acts), -1).any(axis=1)))
+        yield (
+            f"{source}: acts leave the action space in {bad.any(axis=-1).sum()} of "
             f"{len(acts)} steps, first in step {row} ({np.array2string(acts[row], precision=3)}, "
             f"bounds [{space.low.min():g}, {space.high.max():g}]); clip the actions as the "
             "environment did, or rescale them"
         )
 
 
-def _check_choices(acts: np.ndarray, space: spaces.Discrete, source: str) -> None:
+def _no_choices(acts: np.ndarray, space: spaces.Discrete, source: str) -> Iterator[str]:
     if (
         acts.dtype.kind not in "iu"
         or acts.min() < space.start
         or acts.max() >= (space.start + space.n)
     ):
-        raise DemonstrationError(
+        yield (
             f"{source}: acts must be integers from {space.start} to {space.start + space.n - 1}, "
             f"but range from {acts.min()} to {acts.max()} with dtype {acts.dtype}"
         )

@@ -80,6 +80,10 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
         """The observation, float32 of shape (observation_size,)."""
         raise NotImplementedError
 
+    def _show_again(self, obs: np.ndarray) -> None:
+        """Move the robot to where `_observe` sees `obs`, float64 of shape (observation_size,)."""
+        raise NotImplementedError
+
     def _start_episode(self) -> None:
         """Remember what the reward of the first step is measured from."""
         raise NotImplementedError
@@ -113,14 +117,23 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
             positions = self.np_random.uniform(-RESET_NOISE, RESET_NOISE, n_joints)
         positions = self._checked_positions(positions)
         contact_order = self._checked_contact_order(options.get("contact_order"))
-        pybullet.restoreState(self._initial_state, physicsClientId=self._client)
-        self._renew_contacts(contact_order)
-        for joint, position in zip(self._joints, positions, strict=True):
-            pybullet.resetJointState(
-                self._robot, joint, position, 0.0, physicsClientId=self._client
-            )
+        self._begin(contact_order)
+        self._set_joints(positions, np.zeros_like(positions))
         self._start_episode()
         return self._observe(), {}
+
+    def start_from(self, obs: np.ndarray) -> np.ndarray:
+        """Start an episode in the state that `obs` shows, and return what is observed there.
+
+        What no observation shows is as after `reset`: the place on the ground, and the forces in
+        the contacts. Beside the Gymnasium API; `reset` must have been called before.
+
+        :param obs: of shape (observation_size,).
+        """
+        self._begin(self.contact_order)
+        self._show_again(np.asarray(obs, dtype=np.float64))
+        self._start_episode()
+        return self._observe()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         action = np.asarray(action, dtype=np.float64)
@@ -235,6 +248,16 @@ class BulletEnv(gym.Env[np.ndarray, np.ndarray]):
                 force=0,
                 physicsClientId=self._client,
             )
+
+    def _begin(self, contact_order: Sequence[str]) -> None:
+        """The robot as it was loaded, at rest and without contacts."""
+        pybullet.restoreState(self._initial_state, physicsClientId=self._client)
+        self._renew_contacts(contact_order)
+
+    def _set_joints(self, positions: np.ndarray, velocities: np.ndarray) -> None:
+        """Both of shape (n_joints,)."""
+        for joint, *state in zip(self._joints, positions, velocities, strict=True):
+            pybullet.resetJointState(self._robot, joint, *state, physicsClientId=self._client)
 
     def _renew_contacts(self, order: Sequence[str]) -> None:
         """Forget all contacts, and have those to come solved in this order of the links.

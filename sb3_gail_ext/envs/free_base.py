@@ -33,6 +33,18 @@ class FreeBaseEnv(BulletEnv):
         np.concatenate(known, out=obs[:n_known], casting="same_kind")
         return obs
 
+    def _show_again(self, obs: np.ndarray) -> None:
+        n_joints = len(self.joint_names)
+        height, quaternion, angles, linear, angular, velocities, _ = np.split(
+            obs, np.cumsum([1, 4, n_joints, 3, 3, n_joints])
+        )
+        self._set_joints(angles, velocities)
+        place = (*self._torso_pose()[0][:2], *height)
+        pybullet.resetBasePositionAndOrientation(
+            self._robot, place, quaternion, physicsClientId=self._client
+        )
+        pybullet.resetBaseVelocity(self._robot, linear, angular, physicsClientId=self._client)
+
     def _start_episode(self) -> None:
         self._potential = self._progress(fixed_parts=0)
 

@@ -27,6 +27,10 @@ class PlanarEnv(BulletEnv):
             velocities = np.clip(velocities, -_MAX_SPEED, _MAX_SPEED)
         return np.concatenate([positions[1:], velocities]).astype(np.float32)
 
+    def _show_again(self, obs: np.ndarray) -> None:
+        positions, velocities = np.split(np.concatenate([[0.0], obs]), 2)
+        self._set_joints(positions, velocities)
+
     def _start_episode(self) -> None:
         self._torso_x = self._camera_target()[0]
 

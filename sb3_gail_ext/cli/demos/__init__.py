@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from sb3_gail_ext.cli.demos import info
+from sb3_gail_ext.cli.demos import check, info
 
-ACTIONS = (info,)
+ACTIONS = (info, check)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -9,11 +9,13 @@ Episodes shorter than T are padded with zeros at the end. The layout knows neith
 ended nor its final observation, so a reader that needs next observations loses the last
 transition. `write_chapter` therefore adds arrays that the chapter's own code ignores:
 
-    lengths (N,) int64, final_obs (N, D), terminal (N,) bool, metadata () JSON text
+    lengths (N,) int64, final_obs (N, D), metadata () JSON text, and how each episode ended:
+    terminal, time_limit, terminal_next (N,) bool (sb3_gail_ext.demonstrations.ends)
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,13 +25,20 @@ import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.atomic import atomically
+from sb3_gail_ext.demonstrations.ends import (
+    TERMINAL_NEXT,
+    end_of,
+    infos_of_end,
+    is_terminal,
+    last_info,
+)
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import check_episodes, check_shapes
-from sb3_gail_ext.demonstrations.formats.npz import load_arrays, open_npz
+from sb3_gail_ext.demonstrations.formats.npz import is_one_step_longer, load_arrays, load_text
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
-OPTIONAL_KEYS = ("lengths", "final_obs", "terminal")
+OPTIONAL_KEYS = ("lengths", "final_obs", "terminal", "time_limit", "terminal_next")
 _HINT = (
     f"A chapter file holds {', '.join(REQUIRED_KEYS)}; one of observations alone has "
     "acs=np.zeros((N, T, 0))"
@@ -39,16 +48,21 @@ _HINT = (
 def read_chapter(path: Path) -> list[TrajectoryWithRew]:
     """Read a chapter file, checking every array.
 
-    Without `final_obs` in the file, each trajectory lacks its last transition and its
-    `terminal` is False, for the file does not say how the episode ended.
+    Without `final_obs` in the file, or where `obs` is so large that it stays on disk, each
+    trajectory lacks its last transition, and so a terminal state that it led into.
 
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
-    arrays = load_arrays(path, REQUIRED_KEYS, OPTIONAL_KEYS, hint=_HINT)
+    arrays = load_arrays(path, REQUIRED_KEYS, OPTIONAL_KEYS, hint=_HINT, one_step_longer="obs")
+    roomy = arrays["obs"]
+    if is_one_step_longer(roomy):
+        arrays["obs"] = roomy[:, :-1]
     check_shapes(path, arrays)
     lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
     check_episodes(path, arrays, lengths)
-    return [_trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
+    whole = "final_obs" in arrays and is_one_step_longer(roomy)
+    trajectory = functools.partial(_whole, roomy) if whole else _without_last_step
+    return [trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
 
 
 def write_chapter(
@@ -78,7 +92,9 @@ def write_chapter(
         "acs": _pad(acts),
         "lengths": np.array([len(t) for t in trajectories], dtype=np.int64),
         "final_obs": np.stack([episode[-1] for episode in obs]),
-        "terminal": np.array([t.terminal for t in trajectories], dtype=bool),
+        "terminal": np.array([is_terminal(t) for t in trajectories]),
+        "time_limit": np.array([end_of(t) == "time limit" for t in trajectories]),
+        "terminal_next": np.array([bool(last_info(t).get(TERMINAL_NEXT)) for t in trajectories]),
     }
     check_shapes(path, arrays)
     check_episodes(path, arrays, arrays["lengths"])  # what is written can be read
@@ -89,34 +105,81 @@ def write_chapter(
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """The facts that `write_chapter` kept in the file; empty if there are none."""
-    with open_npz(path) as npz:
-        try:
-            return json.loads(str(npz["metadata"])) if "metadata" in npz else {}
-        except Exception as error:  # as in `open_npz`
-            raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
+    try:
+        facts = json.loads(load_text(path, "metadata") or "{}")
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DemonstrationError):
+            raise
+        raise DemonstrationError(f"{path}: cannot read its metadata ({error})") from error
+    if not isinstance(facts, dict):
+        raise DemonstrationError(f"{path}: its metadata is {facts!r:.40}; expected a JSON object")
+    return facts
 
 
 def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Steps per episode, int64 of shape (N,), with all-zero (or all-NaN) rows at the end cut."""
     n_episodes, n_steps = arrays["rews"].shape
-    used = np.zeros((n_episodes, n_steps), dtype=bool)
-    for key in ("obs", "acs", "rews"):
-        flat = arrays[key].reshape(n_episodes, n_steps, -1)
-        used |= ((flat != 0) & ~np.isnan(flat.astype(np.float64, copy=False))).any(axis=2)
-    return np.where(used.any(axis=1), n_steps - np.argmax(used[:, ::-1], axis=1), 0)
+    lengths = np.full(n_episodes, n_steps)
+    for row in np.flatnonzero(~_is_used([a[:, -1] for a in _per_step(arrays)])):
+        used = _is_used([array[row] for array in _per_step(arrays)])
+        lengths[row] = n_steps - np.argmax(used[::-1]) if used.any() else 0
+    return lengths
 
 
-def _trajectory(arrays: Mapping[str, np.ndarray], row: int, length: int) -> TrajectoryWithRew:
-    obs, acts = arrays["obs"][row, :length], arrays["acs"][row, :length]
-    rews = arrays["rews"][row, :length]
-    terminal = bool(arrays["terminal"][row]) if "terminal" in arrays else False
-    if "final_obs" in arrays:
-        obs = np.concatenate([obs, arrays["final_obs"][row : row + 1]])
-    else:
-        acts, rews = acts[:-1], rews[:-1]
-    if rews.dtype.kind != "f":
-        rews = rews.astype(np.float64)
-    return TrajectoryWithRew(obs=obs, acts=acts, infos=None, terminal=terminal, rews=rews)
+def _per_step(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    return [arrays[key] for key in ("obs", "acs", "rews")]
+
+
+def _is_used(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Which rows hold anything but zeros and NaN, of arrays (n, ...): bool (n,)."""
+    used = np.zeros(len(arrays[0]), dtype=bool)
+    for array in arrays:
+        rows = array.reshape(len(array), -1)
+        used |= ((rows != 0) & (rows == rows)).any(axis=1)  # NaN is not equal to itself
+    return used
+
+
+def _whole(
+    roomy: np.ndarray, arrays: Mapping[str, np.ndarray], row: int, length: int
+) -> TrajectoryWithRew:
+    """:param roomy: the memory of `obs`, with room for a step behind the last one."""
+    roomy[row, length] = arrays["final_obs"][row]
+    return TrajectoryWithRew(
+        roomy[row, : length + 1],
+        arrays["acs"][row, :length],
+        infos_of_end(
+            length,
+            time_limit=_flag(arrays, "time_limit", row),
+            terminal_next=_flag(arrays, "terminal_next", row),
+        ),
+        terminal=_flag(arrays, "terminal", row),
+        rews=_floating(arrays["rews"][row, :length]),
+    )
+
+
+def _without_last_step(
+    arrays: Mapping[str, np.ndarray], row: int, length: int
+) -> TrajectoryWithRew:
+    lost_terminal = _flag(arrays, "terminal", row) or _flag(arrays, "terminal_next", row)
+    return TrajectoryWithRew(
+        arrays["obs"][row, :length],
+        arrays["acs"][row, : length - 1],
+        infos_of_end(
+            length - 1,
+            time_limit=_flag(arrays, "time_limit", row),
+            terminal_next=lost_terminal,
+        ),
+        terminal=False,
+        rews=_floating(arrays["rews"][row, : length - 1]),
+    )
+
+
+def _flag(arrays: Mapping[str, np.ndarray], key: str, row: int) -> bool:
+    return bool(arrays[key][row]) if key in arrays else False
+
+
+def _floating(rews: np.ndarray) -> np.ndarray:
+    return rews if rews.dtype.kind == "f" else rews.astype(np.float64)
 
 
 def _pad(episodes: Sequence[np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.numeric import first_not_finite
 
 _RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
 
@@ -44,6 +45,11 @@ def check_shapes(path: Path, arrays: Arrays) -> None:
                 f"{path}: array {key} has shape {array.shape}, but obs has "
                 f"{arrays['obs'].shape}: episodes and steps must agree"
             )
+    if "final_obs" in arrays and arrays["final_obs"].dtype != arrays["obs"].dtype:
+        raise DemonstrationError(
+            f"{path}: array final_obs has dtype {arrays['final_obs'].dtype}, but obs has "
+            f"{arrays['obs'].dtype}; they must be the same"
+        )
 
 
 def check_episodes(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
@@ -72,13 +78,13 @@ def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays) -> None:
 def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
     for key in ("obs", "acs", "rews"):
         for row, length in enumerate(lengths):
-            finite = np.isfinite(arrays[key][row, :length]).reshape(length, -1).all(axis=1)
-            if not finite.all():
+            step = first_not_finite(arrays[key][row, :length])
+            if step is not None:
                 raise DemonstrationError(
-                    f"{path}: array {key} is not finite in episode {row}, step "
-                    f"{int(np.argmin(finite))}; remove the episode or record it again"
+                    f"{path}: array {key} is not finite in episode {row}, step {step}; remove the "
+                    "episode or record it again"
                 )
-    if "final_obs" in arrays and not np.isfinite(arrays["final_obs"]).all():
+    if "final_obs" in arrays and first_not_finite(arrays["final_obs"]) is not None:
         raise DemonstrationError(f"{path}: array final_obs is not finite; record the file again")
 
 

@@ -1,75 +1,195 @@
-"""Open `.npz` archives of unknown origin: numeric arrays only, and no pickle, ever."""
+"""Open `.npz` archives of unknown origin: numbers only, nothing larger than the file can hold."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats import sizes
+from sb3_gail_ext.demonstrations.formats.npy_header import Header, read_header
+from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
+
+_SUFFIX = ".npy"
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's; the others expand without limit
+_CHUNK_BYTES = 2**20
 
 
 def load_arrays(
-    path: Path, required: Sequence[str], optional: Sequence[str] = (), *, hint: str
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    hint: str,
+    one_step_longer: str | None = None,
 ) -> dict[str, np.ndarray]:
-    """The arrays of these names, checked to be numeric.
+    """The arrays of these names, checked to be numeric. Large uncompressed ones stay on disk.
 
     :param hint: ends the message about a missing array: what such a file holds.
+    :param one_step_longer: this array (N, T, D, ...) comes as (N, T + 1, D, ...), for a last step
+        could only be appended to a copy; not if it stays on disk, see `is_one_step_longer`.
     :raises DemonstrationError: if the file is missing, is no archive, is damaged, lacks a required
-        array, or holds Python objects.
+        array, holds Python objects, or claims more than it can hold.
     """
-    with open_npz(path) as npz:
-        missing = [key for key in required if key not in npz]
+    with open_npz(path) as archive:
+        names = _names(archive)
+        missing = [key for key in required if key not in names]
         if missing:
             raise DemonstrationError(
-                f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(npz))}. {hint}"
+                f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(names))}. {hint}"
             )
-        wanted = [key for key in (*required, *optional) if key in npz]
-        return {key: _load_array(path, npz, key) for key in wanted}
+        wanted = [key for key in (*required, *optional) if key in names]
+        return {
+            key: _load_array(path, archive, key, spare_step=key == one_step_longer)
+            for key in wanted
+        }
+
+
+def is_one_step_longer(array: np.ndarray) -> bool:
+    """Of the array for which `load_arrays` was asked for that."""
+    return array.ndim >= 3 and not isinstance(array, np.memmap)
 
 
 def array_names(path: Path) -> set[str]:
     """What the archive says it holds; nothing of it is loaded."""
-    with open_npz(path) as npz:
-        return set(npz)
+    with open_npz(path) as archive:
+        return _names(archive)
 
 
-def open_npz(path: Path) -> np.lib.npyio.NpzFile:
-    """:raises DemonstrationError: if the file is missing or is no archive."""
+def load_text(path: Path, key: str) -> str | None:
+    """The one string that an array holds; None if there is no such array.
+
+    :raises DemonstrationError: if it holds anything else.
+    """
+    with open_npz(path) as archive:
+        if key not in _names(archive):
+            return None
+        with _opened(path, archive, key) as stream:
+            header = read_header(path, key, stream)
+            if header.dtype.kind != "U" or header.shape != ():
+                raise DemonstrationError(
+                    f"{path}: array {key} has dtype {header.dtype} and shape {header.shape}, but "
+                    "holds one text in such files; write the file again"
+                )
+            _check_size(path, key, archive, header)
+            return str(np.frombuffer(stream.read(), header.dtype)[0]) if header.size else ""
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
+    """:raises DemonstrationError: if the file is missing or is no archive, here or inside."""
     if not path.is_file():
         raise DemonstrationError(f"{path}: no such file; give the path of a demonstration .npz")
-    # Asked first, for NumPy takes anything that is no archive for a pickle, and says so.
     if not zipfile.is_zipfile(path):
         raise DemonstrationError(
             f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
         )
     try:
-        npz: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
-    except Exception as error:  # foreign bytes: NumPy and zipfile raise whatever they stumble on
+        archive = zipfile.ZipFile(path)
+    except Exception as error:  # foreign bytes: zipfile raises whatever it stumbles on
         raise DemonstrationError(f"{path}: damaged archive ({error}); copy it again") from error
-    return npz
+    with archive:
+        yield archive
 
 
-def _load_array(path: Path, npz: Mapping[str, np.ndarray], key: str) -> np.ndarray:
-    try:
-        array = npz[key]
-    except Exception as error:  # as in `open_npz`; a header may also ask for more than the memory
-        cause = (
-            "pickled Python objects, which are never loaded; save it as a numeric array"
-            if "allow_pickle" in str(error)
-            else f"damaged data ({error}); copy the file again"
+def _names(archive: zipfile.ZipFile) -> set[str]:
+    return {name.removesuffix(_SUFFIX) for name in archive.namelist()}
+
+
+def _info(archive: zipfile.ZipFile, key: str) -> zipfile.ZipInfo:
+    names = archive.NameToInfo
+    return names.get(key + _SUFFIX) or names[key]
+
+
+@contextmanager
+def _opened(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[IO[bytes]]:
+    """The bytes of an array's member. What zip and deflate raise becomes one line."""
+    info = _info(archive, key)
+    if info.compress_type not in _METHODS:
+        raise DemonstrationError(
+            f"{path}: array {key} is compressed by a method that NumPy does not write; save the "
+            "file again with np.savez"
         )
-        raise DemonstrationError(f"{path}: array {key} holds {cause}") from error
-    check_numeric(path, key, array)
+    try:
+        with archive.open(info) as stream:
+            yield stream
+    except DemonstrationError:
+        raise
+    except Exception as error:  # as in `open_npz`
+        raise DemonstrationError(
+            f"{path}: array {key} holds damaged data ({error}); copy the file again"
+        ) from error
+
+
+def _load_array(
+    path: Path, archive: zipfile.ZipFile, key: str, *, spare_step: bool = False
+) -> np.ndarray:
+    with _opened(path, archive, key) as stream:
+        header = read_header(path, key, stream)
+        if header.dtype.hasobject:
+            raise DemonstrationError(
+                f"{path}: array {key} holds pickled Python objects, which are never loaded; save "
+                "it as a numeric array"
+            )
+        check_numeric(path, key, header.dtype)
+        _check_size(path, key, archive, header)
+        info = _info(archive, key)
+        if info.compress_type == zipfile.ZIP_STORED and header.size >= sizes.MAPPED_FROM_BYTES:
+            return _mapped(path, info, header)
+        if spare_step and len(header.shape) >= 3 and header.size:
+            return _read_with_spare_step(stream, header)
+        return _read(stream, header)
+
+
+def _check_size(path: Path, key: str, archive: zipfile.ZipFile, header: Header) -> None:
+    info = _info(archive, key)
+    if header.size != info.file_size - header.n_bytes:
+        raise DemonstrationError(
+            f"{path}: array {key} has the shape {header.shape} of {header.dtype}, {header.size} "
+            f"bytes, but the file holds {info.file_size - header.n_bytes}; copy the file again"
+        )
+    sizes.check_size(path, key, header.size, info.compress_size)
+
+
+def _mapped(path: Path, info: zipfile.ZipInfo, header: Header) -> np.ndarray:
+    """The array where it lies, for an uncompressed member is a piece of the file."""
+    name_and_extra = 26  # where in its local header two lengths of two bytes are
+    with path.open("rb") as file:
+        file.seek(info.header_offset + name_and_extra)
+        lengths = np.frombuffer(file.read(4), "<u2")
+    offset = info.header_offset + 30 + int(lengths.sum()) + header.n_bytes
+    order = "F" if header.fortran_order else "C"
+    # Copy-on-write: whoever writes into it changes neither the file nor another's view.
+    return np.memmap(path, header.dtype, "c", offset, header.shape, order)  # type: ignore[call-overload]
+
+
+def _read(stream: IO[bytes], header: Header) -> np.ndarray:
+    flat = np.empty(header.size // max(header.dtype.itemsize, 1), header.dtype)
+    _fill(stream, flat)
+    return flat.reshape(header.shape, order="F" if header.fortran_order else "C")
+
+
+def _read_with_spare_step(stream: IO[bytes], header: Header) -> np.ndarray:
+    """(N, T + 1, ...), the last step of each row not filled."""
+    n_episodes, n_steps, *rest = header.shape
+    array = np.empty((n_episodes, n_steps + 1, *rest), header.dtype)
+    if header.fortran_order:
+        array[:, :n_steps] = _read(stream, header)
+        return array
+    for episode in array:
+        _fill(stream, episode[:n_steps].reshape(-1))
     return array
 
 
-def check_numeric(source: str | Path, key: str, array: np.ndarray) -> None:
-    """:raises DemonstrationError: if these are no numbers."""
-    if array.dtype.kind not in "fiub":
-        paths = "; of images, the images, not their paths" if array.dtype.kind in "US" else ""
-        raise DemonstrationError(
-            f"{source}: array {key} has dtype {array.dtype}; save it as a numeric array{paths}"
-        )
+def _fill(stream: IO[bytes], flat: np.ndarray) -> None:
+    """:raises EOFError: if the bytes end before the array is full."""
+    view = flat.view(np.uint8).data
+    for start in range(0, len(view), _CHUNK_BYTES):
+        chunk = view[start : start + _CHUNK_BYTES]
+        if stream.readinto(chunk) != len(chunk):  # type: ignore[attr-defined]
+            raise EOFError("it ends too early")

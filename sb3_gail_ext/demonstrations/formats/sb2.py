@@ -21,7 +21,8 @@ from imitation.data.types import TrajectoryWithRew
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import is_sum_of
-from sb3_gail_ext.demonstrations.formats.npz import check_numeric, load_arrays
+from sb3_gail_ext.demonstrations.formats.npz import load_arrays
+from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 SB2_KEYS = ("obs", "actions", "rewards", "episode_returns", "episode_starts")
@@ -56,7 +57,7 @@ def checked_sb2(source: str | Path, given: Mapping[str, np.ndarray]) -> Arrays:
         raise DemonstrationError(f"{source}: no array {', '.join(missing)}. {_HINT}")
     arrays = {key: np.asarray(given[key]) for key in SB2_KEYS}
     for key, array in arrays.items():
-        check_numeric(source, key, array)
+        check_numeric(source, key, array.dtype)
     _check_lengths(source, arrays)
     for key in ("rewards", "episode_starts", "episode_returns"):
         arrays[key] = arrays[key].reshape(-1)
@@ -133,11 +134,11 @@ def _check_lengths(source: str | Path, arrays: Arrays) -> None:
 
 def _check_finite(source: str | Path, arrays: Arrays) -> None:
     for key in ("obs", "actions", "rewards"):
-        finite = np.isfinite(arrays[key]).reshape(len(arrays[key]), -1).all(axis=1)
-        if not finite.all():
+        step = first_not_finite(arrays[key])
+        if step is not None:
             raise DemonstrationError(
-                f"{source}: array {key} is not finite in step {int(np.argmin(finite))}; remove "
-                "its episode or record it again"
+                f"{source}: array {key} is not finite in step {step}; remove its episode or record "
+                "it again"
             )
 
 

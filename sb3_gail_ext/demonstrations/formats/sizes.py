@@ -1,0 +1,54 @@
+"""Is what a file says it holds as large as it can be? Asked before anything is allocated."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+
+MAPPED_FROM_BYTES = 2**30  # larger uncompressed arrays stay on disk
+_BEST_RATIO = 1032  # that deflate can reach
+_SUSPICIOUS_RATIO = 200  # images of Atari reach 100
+_HARMLESS_BYTES = 2**28  # anything may expand to so much
+
+
+def check_size(source: str | Path, key: str, size: int, stored: int) -> None:
+    """Refuse an array that the file cannot hold, a bomb, and what does not fit into memory.
+
+    :param size: bytes of the array, as its header has it.
+    :param stored: bytes that it takes in the file, compressed or not.
+    :raises DemonstrationError: naming both.
+    """
+    if size > _BEST_RATIO * stored + 64:
+        raise DemonstrationError(
+            f"{source}: array {key} claims {_amount(size)}, but the file has only "
+            f"{_amount(stored)} of it; copy the file again"
+        )
+    if size > _HARMLESS_BYTES and size > _SUSPICIOUS_RATIO * stored:
+        raise DemonstrationError(
+            f"{source}: array {key} expands from {_amount(stored)} to {_amount(size)}, as a file "
+            "does that is made to fill the memory; if you trust it, save it uncompressed"
+        )
+    available = available_bytes()
+    if stored < size and size > available:
+        raise DemonstrationError(
+            f"{source}: array {key} needs {_amount(size)} of memory, of which {_amount(available)} "
+            "are free; save it uncompressed, and it stays on disk"
+        )
+
+
+def available_bytes() -> int:
+    """Memory that can be used without swapping, as the system estimates it."""
+    try:
+        with open("/proc/meminfo") as lines:
+            fields = dict(line.split(":") for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux
+        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _amount(size: int) -> str:
+    if size < 2**20:
+        return f"{size} bytes"
+    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
