@@ -30,6 +30,13 @@ from sb3_gail_ext.demonstrations.formats.minari_dataset import (
     read_minari_metadata,
 )
 from sb3_gail_ext.demonstrations.formats.minari_writing import write_minari
+from sb3_gail_ext.demonstrations.formats.imitation_npz import IMITATION_KEYS, read_imitation_npz
+from sb3_gail_ext.demonstrations.formats.imitation_pickle import (
+    IMITATION_CLASSES,
+    read_imitation_pickle,
+)
+from sb3_gail_ext.demonstrations.formats.replay_arrays import BUFFER_CLASSES
+from sb3_gail_ext.demonstrations.formats.replay_buffer import read_replay_buffer
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
@@ -46,6 +53,9 @@ FORMATS: dict[str, Format] = {
     "minari": Format(
         "folder", frozenset(MINARI_FILES), read_minari, write_minari, read_minari_metadata
     ),
+    "imitation-npz": Format("npz", frozenset(IMITATION_KEYS), read_imitation_npz),
+    "imitation-pickle": Format("pickle", frozenset(IMITATION_CLASSES), read_imitation_pickle),
+    "sb3-replay-buffer": Format("pickle", frozenset(BUFFER_CLASSES), read_replay_buffer),
 }
 
 
@@ -57,12 +67,11 @@ def load_demonstrations(
     subsample: int = 1,
     seed: int | None = None,
 ) -> list[TrajectoryWithRew]:
-    """Read expert demonstrations from a file. No pickle is ever loaded.
+    """Read expert demonstrations from a file. Nothing in it is ever run.
 
     :param path: the file or folder.
-    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, `"sb2"`, that of
-        Stable-Baselines 2, `"imitation"` or `"minari"`, whose datasets are folders; None finds it by
-        content.
+    :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, or another name in `FORMATS`;
+        None finds it by content.
     :param limit: keep this many episodes, chosen at random with `seed`; the first ones without.
     :param subsample: keep every n-th transition from a random offset in each episode, as in the
         GAIL paper (Ho & Ermon, 2016). Each one kept becomes a trajectory of one step, so that

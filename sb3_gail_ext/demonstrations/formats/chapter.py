@@ -35,6 +35,7 @@ from sb3_gail_ext.demonstrations.ends import (
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.formats.npz import is_one_step_longer, load_arrays, load_text
+from sb3_gail_ext.demonstrations.formats.ragged import RAGGED_KEYS, is_ragged, one_by_one
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 REQUIRED_KEYS = ("ep_rets", "obs", "rews", "acs")
@@ -53,10 +54,19 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
 
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
-    arrays = load_arrays(path, REQUIRED_KEYS, OPTIONAL_KEYS, hint=_HINT, one_step_longer="obs")
+    arrays = load_arrays(
+        path,
+        REQUIRED_KEYS,
+        OPTIONAL_KEYS,
+        hint=_HINT,
+        objects=RAGGED_KEYS,
+        one_step_longer="obs",
+    )
     roomy = arrays["obs"]
     if is_one_step_longer(roomy):
         arrays["obs"] = roomy[:, :-1]
+    if is_ragged(arrays):
+        return [_ragged(path, row, alone) for row, alone in enumerate(one_by_one(path, arrays))]
     check_shapes(path, arrays)
     lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
     check_episodes(path, arrays, lengths)
@@ -114,6 +124,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise DemonstrationError(f"{path}: its metadata is {facts!r:.40}; expected a JSON object")
     return facts
+
+
+def _ragged(path: Path, row: int, alone: Mapping[str, np.ndarray]) -> TrajectoryWithRew:
+    """:param alone: episode `row`, as `one_by_one` yields it."""
+    check_shapes(path, alone)
+    check_episodes(path, alone, alone["lengths"], first=row)
+    return _without_last_step(alone, 0, int(alone["lengths"][0]))
 
 
 def _unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -52,17 +52,18 @@ def check_shapes(path: Path, arrays: Arrays) -> None:
         )
 
 
-def check_episodes(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
+def check_episodes(path: Path, arrays: Arrays, lengths: np.ndarray, first: int = 0) -> None:
     """Every episode has steps, finite numbers and the return that `ep_rets` states.
 
     :param lengths: steps of each episode, integers (N,).
+    :param first: the number of the first episode, for messages.
     """
-    _check_lengths(path, lengths, arrays)
-    _check_finite(path, arrays, lengths)
-    _check_returns(path, arrays, lengths)
+    _check_lengths(path, lengths, arrays, first)
+    _check_finite(path, arrays, lengths, first)
+    _check_returns(path, arrays, lengths, first)
 
 
-def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays) -> None:
+def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays, first: int) -> None:
     if lengths.dtype.kind not in "iu":
         raise DemonstrationError(f"{path}: array lengths has dtype {lengths.dtype}; use integers")
     needed = 1 if "final_obs" in arrays else 2
@@ -70,30 +71,30 @@ def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays) -> None:
     for row, length in enumerate(lengths):
         if not needed <= length <= n_steps:
             raise DemonstrationError(
-                f"{path}: episode {row} has {length} steps; between {needed} and {n_steps} can "
-                "be used: remove the episode from the file"
+                f"{path}: episode {first + row} has {length} steps; between {needed} and "
+                f"{n_steps} can be used: remove the episode from the file"
             )
 
 
-def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
+def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) -> None:
     for key in ("obs", "acs", "rews"):
         for row, length in enumerate(lengths):
             step = first_not_finite(arrays[key][row, :length])
             if step is not None:
                 raise DemonstrationError(
-                    f"{path}: array {key} is not finite in episode {row}, step {step}; remove the "
-                    "episode or record it again"
+                    f"{path}: array {key} is not finite in episode {first + row}, step {step}; "
+                    "remove the episode or record it again"
                 )
     if "final_obs" in arrays and first_not_finite(arrays["final_obs"]) is not None:
         raise DemonstrationError(f"{path}: array final_obs is not finite; record the file again")
 
 
-def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray) -> None:
+def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) -> None:
     for row, length in enumerate(lengths):
         stated, rewards = float(arrays["ep_rets"][row]), arrays["rews"][row, :length]
         if not is_sum_of(rewards, stated):
             raise DemonstrationError(
-                f"{path}: ep_rets of episode {row} is {stated:.6g}, but its rews sum to "
+                f"{path}: ep_rets of episode {first + row} is {stated:.6g}, but its rews sum to "
                 f"{rewards.sum(dtype=np.float64):.6g}; one of the two arrays belongs to another "
                 "file"
             )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.npz import array_names
+from sb3_gail_ext.demonstrations.formats.pickled_names import pickled_names
 
+_LOOKED_AT = 2**16  # bytes of a pickle in which names are looked for
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -27,6 +30,8 @@ def contents_of(path: Path) -> Contents:
         raise DemonstrationError(f"{path}: no such file; give the path of demonstrations")
     if zipfile.is_zipfile(path):
         return Contents("npz", frozenset(array_names(path)))
+    if _is_pickle(path):
+        return Contents("pickle", frozenset(pickled_names(_first_bytes(path))))
     raise DemonstrationError(
         f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
     )
@@ -37,3 +42,20 @@ def _files_in(folder: Path) -> set[str]:
     inner = folder / "data"
     names = {entry.name for entry in folder.iterdir()}
     return names | {f"data/{e.name}" for e in (inner.iterdir() if inner.is_dir() else ())}
+
+
+def _is_pickle(path: Path) -> bool:
+    """Protocols from 2 on say so; those before are text that names classes and ends with a dot."""
+    first = _first_bytes(path)
+    if first[:1] == b"\x80" and first[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return True
+    if first[:1] not in (b"(", b"c", b"]"):
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"." and bool(pickled_names(first))
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LOOKED_AT)

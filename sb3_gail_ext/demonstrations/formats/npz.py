@@ -14,6 +14,7 @@ from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats import sizes
 from sb3_gail_ext.demonstrations.formats.npy_header import Header, read_header
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
+from sb3_gail_ext.demonstrations.formats.object_arrays import load_object_array
 
 _SUFFIX = ".npy"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's; the others expand without limit
@@ -26,11 +27,13 @@ def load_arrays(
     optional: Sequence[str] = (),
     *,
     hint: str,
+    objects: Sequence[str] = (),
     one_step_longer: str | None = None,
 ) -> dict[str, np.ndarray]:
     """The arrays of these names, checked to be numeric. Large uncompressed ones stay on disk.
 
     :param hint: ends the message about a missing array: what such a file holds.
+    :param objects: those that may be object arrays, of plain containers and numeric arrays.
     :param one_step_longer: this array (N, T, D, ...) comes as (N, T + 1, D, ...), for a last step
         could only be appended to a copy; not if it stays on disk, see `is_one_step_longer`.
     :raises DemonstrationError: if the file is missing, is no archive, is damaged, lacks a required
@@ -45,14 +48,16 @@ def load_arrays(
             )
         wanted = [key for key in (*required, *optional) if key in names]
         return {
-            key: _load_array(path, archive, key, spare_step=key == one_step_longer)
+            key: _load_array(
+                path, archive, key, objects=key in objects, spare_step=key == one_step_longer
+            )
             for key in wanted
         }
 
 
 def is_one_step_longer(array: np.ndarray) -> bool:
     """Of the array for which `load_arrays` was asked for that."""
-    return array.ndim >= 3 and not isinstance(array, np.memmap)
+    return array.ndim >= 3 and array.dtype.kind != "O" and not isinstance(array, np.memmap)
 
 
 def array_names(path: Path) -> set[str]:
@@ -127,10 +132,14 @@ def _opened(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[IO[bytes
 
 
 def _load_array(
-    path: Path, archive: zipfile.ZipFile, key: str, *, spare_step: bool = False
+    path: Path, archive: zipfile.ZipFile, key: str, *, objects: bool, spare_step: bool
 ) -> np.ndarray:
     with _opened(path, archive, key) as stream:
         header = read_header(path, key, stream)
+        if header.dtype.hasobject and objects:
+            info = _info(archive, key)
+            sizes.check_size(path, key, info.file_size, info.compress_size)
+            return load_object_array(path, key, stream)
         if header.dtype.hasobject:
             raise DemonstrationError(
                 f"{path}: array {key} holds pickled Python objects, which are never loaded; save "

@@ -1,0 +1,71 @@
+"""Make a trajectory of what a file holds, if it is one: checks that any format may need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from imitation.data.types import TrajectoryWithRew
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
+
+
+def checked_trajectory(
+    source: str | Path,
+    arrays: Mapping[str, Any],
+    terminal: bool = False,
+    infos: np.ndarray | None = None,
+) -> TrajectoryWithRew:
+    """One episode, of arrays that can be written to.
+
+    Integer rewards become float64, and actions that are integers (T, 1) become (T,).
+
+    :param source: what a message should name: the file and the episode.
+    :param arrays: `obs` (T + 1, ...), `acts` (T, ...) and `rews` (T,).
+    :raises DemonstrationError: if they are not such arrays of finite numbers.
+    """
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise DemonstrationError(
+                f"{source}: {key} is no array ({type(array).__name__}); save it as a numeric array"
+            )
+        check_numeric(source, key, array.dtype)
+    obs, acts, rews = (np.require(arrays[k], requirements="W") for k in ("obs", "acts", "rews"))
+    _check_lengths(source, obs, acts, rews)
+    for key, array in arrays.items():
+        step = first_not_finite(array)
+        if step is not None:
+            raise DemonstrationError(
+                f"{source}: {key} is not finite in step {step}; remove the episode or record it "
+                "again"
+            )
+    if acts.dtype.kind in "iu" and acts.shape[1:] == (1,):
+        acts = acts[:, 0]  # one choice per step; a Box of integers would be a strange action
+    if rews.dtype.kind != "f":
+        rews = rews.astype(np.float64)
+    return TrajectoryWithRew(obs, acts, infos, terminal=terminal, rews=rews)
+
+
+def check_alike(source: str | Path, trajectories: Sequence[TrajectoryWithRew]) -> None:
+    """:raises DemonstrationError: if there are none, or of different shapes or dtypes."""
+    if not trajectories:
+        raise DemonstrationError(f"{source}: there are no episodes in it; record it again")
+    for key in ("obs", "acts"):
+        kinds = {(getattr(t, key).shape[1:], getattr(t, key).dtype.str) for t in trajectories}
+        if len(kinds) > 1:
+            raise DemonstrationError(
+                f"{source}: {key} of the episodes differ in shape per step or dtype "
+                f"({sorted(kinds)[:3]}); write one file per environment"
+            )
+
+
+def _check_lengths(source: str | Path, obs: np.ndarray, acts: np.ndarray, rews: np.ndarray) -> None:
+    sound = acts.ndim and obs.ndim and len(obs) == len(acts) + 1 and rews.shape == acts.shape[:1]
+    if not sound or not len(acts):
+        raise DemonstrationError(
+            f"{source}: shapes of obs {obs.shape}, acts {acts.shape} and rews {rews.shape}; there "
+            "must be a reward for each action and one more observation"
+        )
