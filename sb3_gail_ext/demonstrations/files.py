@@ -17,13 +17,17 @@ from sb3_gail_ext.demonstrations.formats.chapter import (
     write_chapter,
 )
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
+from sb3_gail_ext.demonstrations.formats.d4rl import D4RL_KEYS, read_d4rl
 from sb3_gail_ext.demonstrations.formats.format import Format
+from sb3_gail_ext.demonstrations.formats.robomimic import ROBOMIMIC_KEYS, read_robomimic
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
 FORMATS: dict[str, Format] = {
     "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter),
     "sb2": Format("npz", frozenset(SB2_KEYS), read_sb2),
+    "d4rl": Format("hdf5", frozenset(D4RL_KEYS), read_d4rl),
+    "robomimic": Format("hdf5", frozenset(ROBOMIMIC_KEYS), read_robomimic),
 }
 
 
