@@ -1,23 +1,17 @@
 """Demonstration datasets that are folders: `imitation`'s and Minari's."""
 
-import json
-import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from imitation.data import serialize
-from imitation.data.types import Trajectory, TrajectoryWithRew
+from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext import DemonstrationError, load_demonstrations, save_demonstrations
-from sb3_gail_ext.demonstrations.ends import TERMINAL_NEXT, TIME_LIMIT, end_of, infos_of_end
-from sb3_gail_ext.demonstrations.files import format_of, load_metadata
+from sb3_gail_ext.demonstrations.ends import end_of, infos_of_end
 
 Ends = dict[str, Any]
 DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int64, np.bool_)

@@ -24,6 +24,11 @@ from sb3_gail_ext.demonstrations.formats.imitation_dataset import (
     read_imitation,
     read_imitation_metadata,
 )
+from sb3_gail_ext.demonstrations.formats.imitation_npz import IMITATION_KEYS, read_imitation_npz
+from sb3_gail_ext.demonstrations.formats.imitation_pickle import (
+    IMITATION_CLASSES,
+    read_imitation_pickle,
+)
 from sb3_gail_ext.demonstrations.formats.imitation_writing import write_imitation
 from sb3_gail_ext.demonstrations.formats.minari_dataset import (
     MINARI_FILES,
@@ -31,11 +36,6 @@ from sb3_gail_ext.demonstrations.formats.minari_dataset import (
     read_minari_metadata,
 )
 from sb3_gail_ext.demonstrations.formats.minari_writing import write_minari
-from sb3_gail_ext.demonstrations.formats.imitation_npz import IMITATION_KEYS, read_imitation_npz
-from sb3_gail_ext.demonstrations.formats.imitation_pickle import (
-    IMITATION_CLASSES,
-    read_imitation_pickle,
-)
 from sb3_gail_ext.demonstrations.formats.replay_arrays import BUFFER_CLASSES
 from sb3_gail_ext.demonstrations.formats.replay_buffer import read_replay_buffer
 from sb3_gail_ext.demonstrations.formats.robomimic import ROBOMIMIC_KEYS, read_robomimic

@@ -10,10 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.hdf5 import in_one_line
+from sb3_gail_ext.demonstrations.formats import sizes
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +27,14 @@ _HEADER, _COMPRESSION = 2, 3  # which field of a Message, and of a RecordBatch
 _SAFE_PYARROW = (14, 0, 1)  # older ones unpickle what a file holds (CVE-2023-47248)
 
 
-def load_batches(path: Path, columns: Sequence[str]) -> list[pa.RecordBatch]:
+class ArrowFile(NamedTuple):
+    """What a file holds."""
+
+    batches: list[pa.RecordBatch]
+    content: np.memmap  # its bytes, copy-on-write, in which the batches have their numbers
+
+
+def load_batches(path: Path, columns: Sequence[str]) -> ArrowFile:
     """The record batches of a file, of which these columns are there and valid.
 
     :raises DemonstrationError: if the file is missing, damaged, compressed, or lacks a column.
@@ -32,8 +42,11 @@ def load_batches(path: Path, columns: Sequence[str]) -> list[pa.RecordBatch]:
     import pyarrow as pa
 
     check_pyarrow(path)
+    if not path.is_file():
+        raise DemonstrationError(f"{path}: no such file, but the dataset needs it; copy it again")
     try:
-        messages = _mapped(path)
+        content = np.memmap(path, dtype=np.uint8, mode="c")
+        messages = _messages(pa.py_buffer(content))
         _check_plain(path, messages)
         with pa.ipc.open_stream(messages, options=pa.ipc.IpcReadOptions(use_threads=False)) as file:
             check_columns(path, file.schema, columns)
@@ -44,7 +57,18 @@ def load_batches(path: Path, columns: Sequence[str]) -> list[pa.RecordBatch]:
         raise
     except Exception as error:  # foreign bytes: Arrow raises whatever it stumbles on
         raise damaged(path, error) from error
-    return batches
+    return ArrowFile(batches, content)
+
+
+def writable(content: np.memmap, array: np.ndarray) -> np.ndarray:
+    """An array of a file as one that can be written to: in memory, or of a large file on disk."""
+    start = array.ctypes.data - content.ctypes.data
+    is_inside = 0 <= start <= content.nbytes - array.nbytes
+    if array.flags.writeable:
+        return array
+    if content.nbytes < sizes.MAPPED_FROM_BYTES or not is_inside:
+        return array.copy()
+    return np.ndarray(array.shape, array.dtype, content, start, array.strides)
 
 
 def damaged(path: Path, error: Exception) -> DemonstrationError:
@@ -80,25 +104,19 @@ def check_valid(batch: pa.RecordBatch, columns: Sequence[str]) -> None:
         batch.column(name).validate(full=True)
 
 
-def _mapped(path: Path) -> pa.Buffer:
-    """The messages of a stream or a file; nothing is read yet.
+def _messages(content: pa.Buffer) -> pa.Buffer:
+    """The stream, without what a file has around it.
 
-    :raises ValueError: if they have no end.
+    :raises ValueError: if it has no end.
     """
-    import pyarrow as pa
-
-    if not path.is_file():
-        raise DemonstrationError(f"{path}: no such file, but the dataset needs it; copy it again")
-    with pa.memory_map(str(path)) as file:
-        messages = file.read_buffer()
-    if messages[: len(_MAGIC)].to_pybytes() == _MAGIC:
-        footer = struct.unpack("<i6s", messages[-10:].to_pybytes())
-        if footer[1] != _MAGIC[:6] or not 0 < footer[0] < messages.size - 18:
+    if content[: len(_MAGIC)].to_pybytes() == _MAGIC:
+        footer = struct.unpack("<i6s", content[-10:].to_pybytes())
+        if footer[1] != _MAGIC[:6] or not 0 < footer[0] < content.size - 18:
             raise ValueError("truncated")
-        messages = messages[len(_MAGIC) : -10 - footer[0]]
-    if messages[-8:].to_pybytes() != _END:
+        content = content[len(_MAGIC) : -10 - footer[0]]
+    if content[-8:].to_pybytes() != _END:
         raise ValueError("truncated")
-    return messages
+    return content
 
 
 def _check_plain(path: Path, messages: pa.Buffer) -> None:

@@ -17,13 +17,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import TERMINAL_NEXT, TIME_LIMIT
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.arrow_ipc import load_batches
+from sb3_gail_ext.demonstrations.formats.arrow_ipc import load_batches, writable
 from sb3_gail_ext.demonstrations.formats.arrow_lists import arrays_of, bools_of, last_texts_of
-from sb3_gail_ext.demonstrations.formats.episodes import check_alike, episode
+from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
 from sb3_gail_ext.demonstrations.formats.imitation_ends import kept_end
 from sb3_gail_ext.demonstrations.formats.json_files import load_json
 
@@ -37,14 +38,15 @@ _NUMPY_BOOLS = {"AQ==": True, "AA==": False}  # in base64
 
 
 def read_imitation(path: Path) -> list[TrajectoryWithRew]:
-    """Read an `imitation` dataset. The arrays are read-only maps of its files, in their dtypes.
+    """Read an `imitation` dataset, in the dtypes of its columns. Large ones stay on disk.
 
     :raises DemonstrationError: if the folder is no such dataset, or is damaged or inconsistent.
     """
     trajectories: list[TrajectoryWithRew] = []
     for file in data_files(path):
-        for batch in load_batches(file, _COLUMNS):
-            trajectories += _trajectories(file, batch, len(trajectories))
+        batches, content = load_batches(file, _COLUMNS)
+        for batch in batches:
+            trajectories += _trajectories(file, batch, content, len(trajectories))
     check_alike(path, trajectories)
     return trajectories
 
@@ -88,19 +90,22 @@ def _plain_name(state: Path, file: object) -> str:
     )
 
 
-def _trajectories(file: Path, batch: pa.RecordBatch, first: int) -> list[TrajectoryWithRew]:
+def _trajectories(
+    file: Path, batch: pa.RecordBatch, content: np.memmap, first: int
+) -> list[TrajectoryWithRew]:
     """:param first: how many episodes came before."""
-    obs, acts, rews = (arrays_of(file, key, batch[key]) for key in ("obs", "acts", "rews"))
-    last_infos = last_texts_of(file, "infos", batch["infos"])
-    terminal = bools_of(file, "terminal", batch["terminal"])
-    ends = (
-        kept_end(len(r), t, _end_info(text))
-        for r, t, text in zip(rews, terminal, last_infos, strict=True)
-    )
-    return [
-        episode(file, first + row, o, a, r, terminal=end[0], infos=end[1])
-        for row, (o, a, r, end) in enumerate(zip(obs, acts, rews, ends, strict=True))
-    ]
+    columns = [arrays_of(file, key, batch.column(key)) for key in ("obs", "acts", "rews")]
+    terminal = bools_of(file, "terminal", batch.column("terminal"))
+    last_infos = last_texts_of(file, "infos", batch.column("infos"))
+    episodes = []
+    for row, (*arrays, says_terminal, text) in enumerate(
+        zip(*columns, terminal, last_infos, strict=True)
+    ):
+        obs, acts, rews = (writable(content, array) for array in arrays)
+        end = kept_end(len(rews), says_terminal, _end_info(text))
+        source = f"{file}: episode {first + row}"
+        episodes.append(checked_trajectory(source, {"obs": obs, "acts": acts, "rews": rews}, *end))
+    return episodes
 
 
 def _end_info(text: str) -> dict[str, bool]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.hdf5 import in_one_line
-from sb3_gail_ext.demonstrations.formats.hdf5_storage import check_expansion
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
+from sb3_gail_ext.demonstrations.formats.sizes import check_size
 
 _MODES = {(): "L", (3,): "RGB"}  # Pillow's, by what follows height and width
 
@@ -27,7 +27,7 @@ def decoded(path: Path, key: str, frames: Sequence[bytes], shape: tuple[int, ...
         raise DemonstrationError(
             f"{path}: {key} is JPEG images, which need Pillow; pip install pillow"
         ) from error
-    check_expansion(path, key, len(frames) * math.prod(shape), sum(map(len, frames)))
+    check_size(path, key, len(frames) * math.prod(shape), sum(map(len, frames)))
     images = np.empty((len(frames), *shape), dtype=np.uint8)
     for step, frame in enumerate(frames):
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.arrow_ipc import load_batches
+from sb3_gail_ext.demonstrations.formats.arrow_ipc import load_batches, writable
 from sb3_gail_ext.demonstrations.formats.arrow_lists import array_of, binaries_of
 from sb3_gail_ext.demonstrations.formats.jpeg_frames import decoded
 from sb3_gail_ext.demonstrations.formats.minari_spaces import MinariSpace, MinariSpaces
@@ -49,9 +49,11 @@ def _file(folder: Path) -> Path:
 
 
 def _steps(path: Path, spaces: MinariSpaces) -> MinariSteps:
-    batches = load_batches(path, MinariSteps._fields)
+    batches, content = load_batches(path, MinariSteps._fields)
     columns = {
-        key: _concatenated([_array(path, key, b.column(key), spaces) for b in batches])
+        key: writable(
+            content, _concatenated([_array(path, key, b.column(key), spaces) for b in batches])
+        )
         for key in MinariSteps._fields
     }
     padded = {key: column[:-1] for key, column in columns.items() if key != "observations"}

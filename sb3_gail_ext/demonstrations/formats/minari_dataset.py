@@ -21,8 +21,8 @@ from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import infos_of_end
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.episodes import check_alike, episode
-from sb3_gail_ext.demonstrations.formats.hdf5 import in_one_line
+from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 from sb3_gail_ext.demonstrations.formats.json_files import load_json
 from sb3_gail_ext.demonstrations.formats.minari_arrow import arrow_episodes
 from sb3_gail_ext.demonstrations.formats.minari_hdf5 import hdf5_episodes
@@ -97,9 +97,7 @@ def _storage(file: Path, metadata: Mapping[str, Any]) -> Storage:
     return _STORAGES[stated]
 
 
-def _trajectory(
-    path: Path, row: int, steps: MinariSteps, lost_terminal: bool
-) -> TrajectoryWithRew:
+def _trajectory(path: Path, row: int, steps: MinariSteps, lost_terminal: bool) -> TrajectoryWithRew:
     """:param lost_terminal: was the step behind the last one terminal?"""
     terminal = _at_end(path, row, "terminations", steps)
     time_limit = _at_end(path, row, "truncations", steps) and not terminal
@@ -108,15 +106,8 @@ def _trajectory(
         time_limit=time_limit,
         terminal_next=lost_terminal and not (terminal or time_limit),
     )
-    return episode(
-        path,
-        row,
-        steps.observations,
-        steps.actions,
-        steps.rewards,
-        terminal=terminal,
-        infos=infos,
-    )
+    arrays = {"obs": steps.observations, "acts": steps.actions, "rews": steps.rewards}
+    return checked_trajectory(f"{path}: episode {row}", arrays, terminal, infos)
 
 
 def _at_end(path: Path, row: int, key: str, steps: MinariSteps) -> bool:

@@ -54,7 +54,7 @@ def space_for(arrays: Sequence[np.ndarray], known: spaces.Space | None) -> space
         return spaces.Box(-np.inf, np.inf, shape, dtype.type)
     if shape == ():
         low, high = min(int(a.min()) for a in arrays), max(int(a.max()) for a in arrays)
-        if 0 <= low and high < _MOST_CHOICES:
+        if low >= 0 and high < _MOST_CHOICES:
             return spaces.Discrete(high + 1)
     limits = np.iinfo(dtype)
     return spaces.Box(limits.min, limits.max, shape, dtype.type)

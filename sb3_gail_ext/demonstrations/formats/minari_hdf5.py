@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.hdf5 import (
-    in_one_line,
-    load_dataset,
-    members,
-    open_dataset,
-    open_group,
-    opened,
-)
+from sb3_gail_ext.demonstrations.formats.hdf5 import load_dataset, opened
+from sb3_gail_ext.demonstrations.formats.hdf5_bytes import load_byte_strings
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import key_of, member, members, open_group
+from sb3_gail_ext.demonstrations.formats.hdf5_storage import check_storage
 from sb3_gail_ext.demonstrations.formats.jpeg_frames import decoded
 from sb3_gail_ext.demonstrations.formats.minari_spaces import MinariSpace, MinariSpaces
 from sb3_gail_ext.demonstrations.formats.minari_steps import MinariSteps
@@ -55,18 +51,22 @@ def _steps(path: Path, group: h5py.Group, spaces: MinariSpaces) -> MinariSteps:
 def _array(path: Path, group: h5py.Group, name: str, space: MinariSpace) -> np.ndarray:
     if not space.is_encoded or space.shape is None:
         return load_dataset(path, group, name)
-    return decoded(path, name, _frames(path, open_dataset(path, group, name)), space.shape)
+    return decoded(path, name, _frames(path, group, name), space.shape)
 
 
-def _frames(path: Path, dataset: h5py.Dataset) -> list[bytes]:
+def _frames(path: Path, group: h5py.Group, name: str) -> list[bytes]:
     import h5py
 
-    lengths_differ = h5py.check_vlen_dtype(dataset.dtype) == np.uint8
-    if dataset.ndim != (1 if lengths_differ else 2) or not (
-        lengths_differ or dataset.dtype == np.uint8
-    ):
+    found = member(path, group, name)
+    key = key_of(group, name)
+    if isinstance(found, h5py.Dataset) and h5py.check_vlen_dtype(found.dtype) == np.uint8:
+        check_storage(path, key, found)
+        if found.ndim == 1:
+            return load_byte_strings(path, found)
+    frames = load_dataset(path, group, name)
+    if frames.dtype != np.uint8 or frames.ndim != 2:
         raise DemonstrationError(
-            f"{path}: {in_one_line(dataset.name)} is {dataset.dtype} {dataset.shape}, not JPEG "
-            "images; write it again with Minari"
+            f"{path}: {key} is {frames.dtype} {frames.shape}, not JPEG images; write it again with "
+            "Minari"
         )
-    return [dataset[step].tobytes() for step in range(len(dataset))]
+    return [frame.tobytes() for frame in frames]

@@ -1,8 +1,8 @@
 """The spaces in a Minari dataset's metadata.json: JSON, as Minari serialises Gymnasium's.
 
-    {"type": "Box", "dtype": "float32", "shape": [3], "low": [...], "high": [...]}
-    {"type": "Discrete", "dtype": "int64", "start": 0, "n": 2}
-    {"type": "MultiDiscrete", "dtype": ..., "nvec": [...]}, {"type": "MultiBinary", "n": 4}
+{"type": "Box", "dtype": "float32", "shape": [3], "low": [...], "high": [...]}
+{"type": "Discrete", "dtype": "int64", "start": 0, "n": 2}
+{"type": "MultiDiscrete", "dtype": ..., "nvec": [...]}, {"type": "MultiBinary", "n": 4}
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.hdf5 import in_one_line
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 from sb3_gail_ext.demonstrations.formats.json_files import parsed_object
 
 _SMALLEST_IMAGE = 32  # height and width; Minari does not encode smaller ones

@@ -49,7 +49,9 @@ def write_minari(
     with replacing(path, _FILES) as folder:
         storage = MinariStorage.new(
             folder / "data",
-            observation_space=space_for([array_obs(t.obs) for t in episodes], environment.observation),
+            observation_space=space_for(
+                [array_obs(t.obs) for t in episodes], environment.observation
+            ),
             action_space=space_for([t.acts for t in episodes], environment.action),
             env_spec=environment.spec,
             data_format="hdf5",
