@@ -85,7 +85,7 @@ def chapter_files(folder: Path) -> list[Path]:
     for key, array in ragged.items():
         array[:] = [arrays[key][0], arrays[key][1, :3]]
     returns = np.array([rews.sum() for rews in ragged["rews"]])
-    0 and np.savez(folder / "ragged.npz", ep_rets=returns, **ragged)
+    np.savez(folder / "ragged.npz", ep_rets=returns, **ragged)
     save_demonstrations(folder / "ours.npz", episodes(), metadata={"env_id": "Hopper-v4"})
     save_demonstrations(folder / "discrete.npz", episodes(discrete=True))
     return sorted(folder.iterdir())

@@ -1,5 +1,6 @@
 """Shared by several test files: a transparent environment, and demonstrations to learn from."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from imitation.data.types import TrajectoryWithRew
 from stable_baselines3 import PPO
 
 from sb3_gail_ext import record_demonstrations, save_demonstrations
+from sb3_gail_ext.cli.main import main
 
 TIME_LIMIT = 7
 
@@ -147,3 +149,34 @@ def hopper_file(tmp_path: Path, make_trajectory: TrajectoryFactory) -> Path:
     episodes = [make_trajectory(n, obs_dim=11, act_dim=3, seed=n) for n in (40, 30, 20)]
     save_demonstrations(path, episodes, metadata={"seeds": [5, 6, 7]})
     return path
+
+
+class Refused:
+    """Runs the command line, which must end in one line on stderr and write nothing."""
+
+    def __init__(self, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.out, self.capfd = out, capfd
+
+    def __call__(self, *arguments: object, words: str) -> None:
+        self.capfd.readouterr()
+        try:
+            status = main([str(a) for a in arguments])
+        except SystemExit as stop:  # argparse's own way
+            status = int(str(stop.code))
+        printed = self.capfd.readouterr()
+        assert status == 2
+        assert re.fullmatch(r"sb3-gail: .+\n", printed.err), printed.err
+        assert re.search(words, printed.err), printed.err
+        assert printed.out == ""
+        assert not self.out.exists()
+
+    def train(
+        self, file: object, *arguments: object, words: str, env: str = "HopperMuJoCoEnv-v0"
+    ) -> None:
+        fixed = ["train", "--env", env, "--demos", file, "--out", self.out]
+        self(*fixed, "--steps", 100, "--no-progress", *arguments, words=words)
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Refused:
+    return Refused(tmp_path / "out", capfd)

@@ -11,15 +11,18 @@ from typing import Any
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+from conftest import Refused
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3 import PPO
 
 from sb3_gail_ext import ChapterFigureCallback, experiment, load_demonstrations
+from sb3_gail_ext.cli.demos import ACTIONS
 from sb3_gail_ext.cli.main import main
-from sb3_gail_ext.demonstrations.cards import sha256, write_card
+from sb3_gail_ext.demonstrations.cards import write_card
 
 HOPPER = "HopperMuJoCoEnv-v0"
-COMMANDS = (["train"], ["evaluate"], ["watch"], ["expert"], ["demos"], ["demos", "info"])
+DEMOS = tuple(["demos", module.__name__.rpartition(".")[2]] for module in ACTIONS)
+COMMANDS = (["train"], ["evaluate"], ["watch"], ["expert"], ["demos"], *DEMOS)
 Factory = Callable[..., TrajectoryWithRew]
 
 
@@ -28,35 +31,6 @@ def run_as_user(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [program, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
     )
-
-
-class Refused:
-    """Runs the command line, which must end in one line on stderr and write nothing."""
-
-    def __init__(self, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        self.out, self.capfd = out, capfd
-
-    def __call__(self, *arguments: object, words: str) -> None:
-        self.capfd.readouterr()
-        try:
-            status = main([str(a) for a in arguments])
-        except SystemExit as stop:  # argparse's own way
-            status = int(str(stop.code))
-        printed = self.capfd.readouterr()
-        assert status == 2
-        assert re.fullmatch(r"sb3-gail: .+\n", printed.err), printed.err
-        assert re.search(words, printed.err), printed.err
-        assert printed.out == ""
-        assert not self.out.exists()
-
-    def train(self, file: object, *arguments: object, words: str, env: str = HOPPER) -> None:
-        fixed = ["train", "--env", env, "--demos", file, "--out", self.out]
-        self(*fixed, "--steps", 100, "--no-progress", *arguments, words=words)
-
-
-@pytest.fixture
-def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Refused:
-    return Refused(tmp_path / "out", capfd)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +52,7 @@ def test_every_command_explains_itself(
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert text.startswith(f"usage: {' '.join(['sb3-gail', *command])} ")
-    if command in (["train"], ["evaluate"], ["watch"], ["expert"], ["demos", "info"]):
+    if command not in ([], ["demos"]):
         assert "examples:\n  sb3-gail " + " ".join(command) in text
 
 
@@ -286,22 +260,6 @@ def test_an_interrupt_is_no_traceback(
 
 
 # --- Commands that work ------------------------------------------------------------------------
-
-
-def test_demos_info_says_what_is_in_the_file(
-    hopper_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_card(hopper_file, {"environment": HOPPER, "algorithm": "by hand"})
-    assert main(["demos", "info", str(hopper_file), "--env", HOPPER]) == 0
-    rows = dict(re.split(r"\s+", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert rows["sha256"] == sha256(hopper_file)
-    assert rows["expert"] == "by hand"
-    assert rows["episodes"] == "3"
-    assert rows["transitions"] == "90"
-    assert rows["length"] == "mean 30.0, from 20 to 40"
-    assert rows["observation"] == "(11,) float32"
-    assert rows["action"] == "(3,) float32"
-    assert rows["fits"] == HOPPER
 
 
 def test_train_writes_everything_it_promises_and_evaluate_agrees(

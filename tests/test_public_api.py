@@ -13,7 +13,9 @@ import sb3_gail_ext as sg
 CONTRACT = {
     "load_demonstrations": ["path", "format", "limit", "subsample", "seed"],
     "save_demonstrations": ["path", "trajectories", "format", "metadata"],
-    "record_demonstrations": ["model", "env", "n_episodes", "deterministic", "seed"],
+    "record_demonstrations": [
+        *("model", "env", "n_episodes", "deterministic", "seed", "min_return", "progress_bar"),
+    ],
     "check_demonstrations": ["demonstrations", "env", "n_episodes"],
     "adversarial": ["generator"],
 }

@@ -17,7 +17,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from sb3_gail_ext.algorithms.bc import BC
 from sb3_gail_ext.algorithms.demonstrated import Demonstrations
 from sb3_gail_ext.demonstrations.dict_observations import flatten_obs
-from sb3_gail_ext.demonstrations.recording import Policy
+from sb3_gail_ext.demonstrations.playing import Policy
 from sb3_gail_ext.policies.actions import as_policy_knows
 from sb3_gail_ext.policies.loading import load_policy
 from sb3_gail_ext.policies.scaled import fit_scaling

@@ -14,7 +14,9 @@ import gymnasium as gym
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.vec_env import DummyVecEnv, VecTransposeImage
 
 import sb3_gail_ext  # registers the environments  # noqa: F401
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
@@ -34,8 +36,10 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefau
     """Keeps the line breaks of examples and shows defaults."""
 
 
-def add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=_seed, default=0, help="of everything random")
+def add_seed(
+    parser: argparse.ArgumentParser, default: int | None = 0, help: str = "of everything random"
+) -> None:
+    parser.add_argument("--seed", type=_seed, default=default, help=help)
 
 
 def _seed(text: str) -> int:
@@ -100,11 +104,21 @@ def check_same_spaces(model: BaseAlgorithm | BasePolicy, env_id: str) -> None:
     """:raises InputError: if the model was trained on other observations or actions."""
     env = gym.make(env_id)
     try:
-        check_for_correct_spaces(env, model.observation_space, model.action_space)
+        check_for_correct_spaces(_as_trained_on(env), model.observation_space, model.action_space)
     except ValueError as error:
         raise InputError(f"this model was not trained on {env_id}: {error}") from error
     finally:
         env.close()
+
+
+def _as_trained_on(env: gym.Env) -> gym.Env | VecTransposeImage:
+    """SB3's models know images with the channels first, whatever the environment gives."""
+    space = env.observation_space
+    parts = space.spaces.values() if isinstance(space, gym.spaces.Dict) else [space]
+    images = [p for p in parts if isinstance(p, gym.spaces.Box) and is_image_space(p)]
+    if any(not is_image_space_channels_first(image) for image in images):
+        return VecTransposeImage(DummyVecEnv([lambda: env]))
+    return env
 
 
 def check_imitable(env_id: str) -> None:
@@ -121,6 +135,13 @@ def check_imitable(env_id: str) -> None:
         raise InputError(f"{env_id}: {error}") from error
     finally:
         env.close()
+
+
+def check_new(path: Path, force: bool) -> None:
+    """:raises InputError: before any work, if demonstrations could not be written to `path`."""
+    check_folder(path.parent)
+    if path.exists() and not force:
+        raise InputError(f"{path} is there already; give another name, or --force to replace it")
 
 
 def check_folder(path: Path) -> None:
@@ -148,6 +169,12 @@ def load_model(path: Path) -> BasePolicy:
         return load_policy(path)
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def one_line(message: object) -> str:
+    """A message as one printable line: names out of a stranger's file may steer a terminal."""
+    words = " ".join(str(message).split())
+    return "".join(c if c.isprintable() else "?" for c in words)
 
 
 def warn_in_one_line() -> None:

@@ -36,13 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     input, 1 if training failed, 130 if it was stopped.
     """
     arguments = build_parser().parse_args(argv)
-    from sb3_gail_ext.cli.common import INPUT_ERRORS
+    from sb3_gail_ext.cli import common
     from sb3_gail_ext.training.stopping import TrainingStopped
 
     try:
         return arguments.run(arguments) or 0
-    except INPUT_ERRORS as error:
-        message = " ".join(str(error).split())
+    except common.INPUT_ERRORS as error:
+        message = common.one_line(error)
         print(f"sb3-gail: {message}", file=sys.stderr)
         return 2
     except TrainingStopped as error:

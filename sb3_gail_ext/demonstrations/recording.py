@@ -1,34 +1,31 @@
-"""Play episodes with a policy and keep them as `imitation` trajectories."""
+"""Record episodes of a policy: play them, and keep them as `imitation` trajectories."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from imitation.data.types import (
-    DictObs,
-    TrajectoryWithRew,
-    maybe_wrap_in_dictobs,
-    stack_maybe_dictobs,
-)
+from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
+from tqdm import tqdm
 
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.playing import Policy, frozen, play
+
+TRIES = 10  # episodes played for each that is asked for, before `min_return` is given up
 _MAX_ENVS = 20
+_BEAT = 100  # steps between two looks of the bar
 
 
-class Policy(Protocol):
-    """Anything with SB3's `predict`."""
+class Recorded(NamedTuple):
+    """Episodes, and the seeds of the starts they were played from."""
 
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, Any]: ...
+    episodes: list[TrajectoryWithRew]
+    seeds: list[int]
 
 
 def record_demonstrations(
@@ -38,6 +35,8 @@ def record_demonstrations(
     *,
     deterministic: bool = True,
     seed: int = 0,
+    min_return: float | None = None,
+    progress_bar: bool = False,
 ) -> list[TrajectoryWithRew]:
     """Play whole episodes; episode i starts from `env` seeded with `seed + i`.
 
@@ -45,34 +44,80 @@ def record_demonstrations(
     the environment's own: a VecNormalize, around `env` or the model's own, serves the policy and is
     undone in what is recorded. Actions are those that reached the environment.
 
-    :param model: an SB3, sb3-contrib or SBX model, or anything with `predict`.
+    :param model: an SB3, sb3-contrib or SBX model, or anything with `predict`. If it takes action
+        masks and the environments have `action_masks()`, it gets them.
     :param env: an id, an environment, or a VecEnv, whose environments play side by side.
     :param n_episodes: how many.
     :param deterministic: the policy's mode rather than a sample.
     :param seed: of the first episode.
-    :returns: one trajectory per episode, in order; `terminal` is False at time limits. Dict
-        observations are `imitation`'s `DictObs`.
+    :param min_return: keep only episodes of at least this true, undiscounted return, and play up to
+        10 x `n_episodes` until there are enough.
+    :param progress_bar: show one, with the time left, on standard error.
+    :returns: one trajectory per episode, in order; `terminal` is False at time limits, and the
+        last info then says so (`ends.end_of`). Dict observations are `imitation`'s `DictObs`.
     :raises ValueError: if `n_episodes` is not positive.
+    :raises DemonstrationError: if too few episodes reach `min_return`.
     """
+    return record_with_seeds(
+        model,
+        env,
+        n_episodes,
+        deterministic=deterministic,
+        seed=seed,
+        min_return=min_return,
+        progress_bar=progress_bar,
+    ).episodes
+
+
+def record_with_seeds(
+    model: Policy,
+    env: str | gym.Env | VecEnv,
+    n_episodes: int,
+    *,
+    deterministic: bool = True,
+    seed: int = 0,
+    min_return: float | None = None,
+    progress_bar: bool = False,
+) -> Recorded:
+    """As `record_demonstrations`, and which seeds the episodes that were kept started from."""
     if n_episodes < 1:
         raise ValueError(f"n_episodes is {n_episodes}; record at least one")
     venv = with_normalization_of(model, _as_vec_env(env, n_episodes))
-    normalize = unwrap_vec_normalize(venv)
-    was_training = normalize is not None and normalize.training
-    if normalize is not None:
-        normalize.training = False
+    bar = tqdm(total=n_episodes, desc="recording", unit="episode", disable=not progress_bar)
+
+    def on_step(n_steps: int) -> None:
+        if n_steps % _BEAT == 0:
+            bar.set_postfix_str(f"step {n_steps:,}")
+
     try:
-        episodes: list[TrajectoryWithRew] = []
-        while len(episodes) < n_episodes:
-            venv.seed(seed + len(episodes))
-            wave = _play_wave(model, venv, normalize, deterministic)
-            episodes.extend(wave[: n_episodes - len(episodes)])
+        with bar, frozen(venv):
+            played = play(model, venv, seed, deterministic=deterministic, on_step=on_step)
+            return _first_good(played, n_episodes, min_return, bar)
     finally:
-        if normalize is not None:
-            normalize.training = was_training
         if isinstance(env, str):
             venv.close()
-    return episodes
+
+
+def _first_good(
+    played: Iterator[tuple[int, TrajectoryWithRew]],
+    n_episodes: int,
+    min_return: float | None,
+    bar: tqdm,
+) -> Recorded:
+    kept, seeds, seen = [], [], []
+    for seed, episode in islice(played, n_episodes * (1 if min_return is None else TRIES)):
+        seen.append(float(returns([episode])[0]))
+        if min_return is None or seen[-1] >= min_return:
+            kept.append(episode)
+            seeds.append(seed)
+            bar.update()
+            if len(kept) == n_episodes:
+                return Recorded(kept, seeds)
+    raise DemonstrationError(
+        f"only {len(kept)} of {len(seen)} episodes reached a return of {min_return:g}, and "
+        f"{n_episodes} were asked for; their mean is {np.mean(seen):.1f}, the best "
+        f"{max(seen):.1f}: ask for fewer or less, or train for longer"
+    )
 
 
 def returns(episodes: Iterable[TrajectoryWithRew]) -> np.ndarray:
@@ -108,48 +153,3 @@ def _as_vec_env(env: str | gym.Env | VecEnv, n_episodes: int) -> VecEnv:
     if isinstance(env, str):
         return make_vec_env(env, n_envs=min(n_episodes, _MAX_ENVS))
     return DummyVecEnv([lambda: env])
-
-
-def _play_wave(
-    model: Policy, venv: VecEnv, normalize: VecNormalize | None, deterministic: bool
-) -> list[TrajectoryWithRew]:
-    """One episode in each environment. Those that end early idle in episodes nobody keeps."""
-    episodes: list[TrajectoryWithRew | None] = [None] * venv.num_envs
-    obs: Any = venv.reset()
-    raw_obs = [_as_env_gave(normalize, obs)]
-    acts, rews = [], []
-    state, starts = None, np.ones(venv.num_envs, dtype=bool)  # of recurrent policies
-    while any(episode is None for episode in episodes):
-        actions, state = model.predict(
-            obs, state=state, episode_start=starts, deterministic=deterministic
-        )
-        obs, rewards, starts, infos = venv.step(actions)
-        acts.append(actions)
-        rews.append(rewards if normalize is None else normalize.get_original_reward())
-        raw_obs.append(_as_env_gave(normalize, obs))
-        for env in np.flatnonzero(starts):
-            if episodes[env] is None:
-                final = infos[env]["terminal_observation"]
-                if normalize is not None:
-                    final = normalize.unnormalize_obs(final)
-                ours = [*(step[env] for step in raw_obs[:-1]), maybe_wrap_in_dictobs(final)]
-                episodes[env] = TrajectoryWithRew(
-                    obs=_cast_as(raw_obs[0], stack_maybe_dictobs(ours)),
-                    acts=np.stack([step[env] for step in acts]),
-                    rews=np.array([step[env] for step in rews], dtype=np.float64),
-                    infos=None,
-                    terminal=not infos[env].get("TimeLimit.truncated", False),
-                )
-    return [episode for episode in episodes if episode is not None]
-
-
-def _as_env_gave(normalize: VecNormalize | None, obs: Any) -> Any:
-    given = maybe_wrap_in_dictobs(obs if normalize is None else normalize.get_original_obs())
-    return given.map_arrays(np.array) if isinstance(given, DictObs) else np.array(given)
-
-
-def _cast_as(given: Any, obs: Any) -> Any:
-    """`obs` of the types that the environment gave: VecNormalize makes its own."""
-    if isinstance(given, DictObs):
-        return DictObs({key: array.astype(given.get(key).dtype) for key, array in obs.items()})
-    return obs.astype(given.dtype)

@@ -9,7 +9,8 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_gail_ext.demonstrations.recording import Policy, record_demonstrations, returns
+from sb3_gail_ext.demonstrations.playing import Policy
+from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
 
 EVALUATION_SEED = 0  # experts and imitators are compared on the starts from here on
 

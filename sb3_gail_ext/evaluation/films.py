@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
-from sb3_gail_ext.demonstrations.recording import Policy
+from sb3_gail_ext.demonstrations.playing import Policy
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
 from sb3_gail_ext.evaluation.random_policy import RandomPolicy
 from sb3_gail_ext.evaluation.video import Act, film_episode

@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from sb3_gail_ext.demonstrations.cards import write_card
 from sb3_gail_ext.demonstrations.files import save_demonstrations
 from sb3_gail_ext.demonstrations.recording import returns
+from sb3_gail_ext.demonstrations.summary import describe
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
 from sb3_gail_ext.experts.training import (
     EXPERT_SETTINGS,
@@ -78,13 +79,13 @@ def make_expert(
             "n_episodes": len(demonstrations),
             "kept": "full episodes only: those that reached the time limit",
             "seeds": seeds,
-            **_describe(demonstrations),
+            **describe(demonstrations),
         },
         "evaluation": {
             "n_episodes": N_EVALUATION_EPISODES,
             "first_seed": EVALUATION_SEED,
             "kept": "all episodes, falls included",
-            **_describe(evaluated),
+            **describe(evaluated),
             "share_terminated": float(np.mean([e.terminal for e in evaluated])),
             "returns": [round(float(r), 2) for r in returns(evaluated)],
         },
@@ -116,18 +117,6 @@ def record_full_episodes(
         f"limit; train it for longer than {expert.steps} steps, or record it in Python with "
         "record_demonstrations if in this task good episodes end early"
     )
-
-
-def _describe(episodes: list[TrajectoryWithRew]) -> dict[str, float]:
-    r = returns(episodes)
-    return {
-        "return_mean": round(float(r.mean()), 2),
-        "return_median": round(float(np.median(r)), 2),
-        "return_std": round(float(r.std()), 2),
-        "return_min": round(float(r.min()), 2),
-        "return_max": round(float(r.max()), 2),
-        "length_mean": float(np.mean([len(e) for e in episodes])),
-    }
 
 
 def _robot(env_id: str) -> str:

@@ -15,7 +15,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.formats.sb2 import sb2_arrays, write_sb2
-from sb3_gail_ext.demonstrations.recording import Policy, record_demonstrations
+from sb3_gail_ext.demonstrations.playing import Policy
+from sb3_gail_ext.demonstrations.recording import record_demonstrations
 
 Controller = Callable[[np.ndarray], Any]
 
