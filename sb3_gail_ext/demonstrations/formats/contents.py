@@ -9,7 +9,12 @@ from typing import NamedTuple
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.hdf5 import opened
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import is_group, members, open_group
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import (
+    in_one_line,
+    is_group,
+    members,
+    open_group,
+)
 from sb3_gail_ext.demonstrations.formats.npz import array_names
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -65,4 +70,4 @@ def _hdf5_names(path: Path) -> frozenset[str]:
 
 
 def _unnumbered(name: str) -> str:
-    return re.sub(r"\d+$", "#", name)
+    return re.sub(r"\d+$", "#", in_one_line(name))
