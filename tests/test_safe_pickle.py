@@ -30,7 +30,7 @@ def loads(data: bytes, **kwargs: Any) -> Any:
 
 def refused(data: bytes, *words: str, **kwargs: Any) -> None:
     """One short line, at once."""
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(DemonstrationError) as caught:
         loads(data, **kwargs)
     message = str(caught.value)
@@ -38,7 +38,7 @@ def refused(data: bytes, *words: str, **kwargs: Any) -> None:
     assert len(message) < 500
     for word in ("x.npz: array infos", *words):
         assert word in message
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def message_of(data: bytes, **kwargs: Any) -> str:
@@ -358,7 +358,18 @@ def test_bytes_are_not_multiplied() -> None:
     refused(head + one * 20_000 + b"N.", "again and again")
 
 
-@pytest.mark.parametrize("opcode", [b"}", b"\x8f", b"(", b"K\x01\x94", b"]"])
+CALLED = b"cbuiltins\nset\n)R"
+
+
+@pytest.mark.parametrize(
+    "opcode", [b"\x8f", b"(K\x01\x91", CALLED], ids=["sets", "frozen", "called"]
+)
+def test_many_sets_are_too_many(opcode: bytes) -> None:
+    assert loads(opcode * 100_000 + b".") is not None
+    refused(opcode * 100_001 + b".", "more sets")
+
+
+@pytest.mark.parametrize("opcode", [b"}", b"(", b"K\x01\x94", b"]"])
 def test_many_objects_are_too_many(monkeypatch: pytest.MonkeyPatch, opcode: bytes) -> None:
     monkeypatch.setattr("sb3_gail_ext.demonstrations.formats.unpickler._MOST_INSTRUCTIONS", 100_000)
     refused(opcode * 100_001 + b".", "too many Python objects")

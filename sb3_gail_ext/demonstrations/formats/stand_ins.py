@@ -52,8 +52,14 @@ def checked_key(value: Any) -> Any:
     return value
 
 
-def stand_ins(spend: Callable[[int], None]) -> dict[str, Global]:
-    """What pickles of arrays and plain containers name, by every name it ever had."""
+def stand_ins(
+    spend: Callable[[int], None], new_set: Callable[[list[Any]], set[Any]]
+) -> dict[str, Global]:
+    """What pickles of arrays and plain containers name, by every name it ever had.
+
+    :param spend: told how much is about to be allocated; raises if it is too much.
+    :param new_set: makes a set; raises if there are too many.
+    """
 
     def encode(text: str, encoding: str = "latin1") -> bytes:
         if type(text) is not str or encoding not in ("latin1", "latin-1"):
@@ -74,7 +80,7 @@ def stand_ins(spend: Callable[[int], None]) -> dict[str, Global]:
         return {checked_key(key): value for key, value in to_list(items)}
 
     def to_set(items: Any = ()) -> set[Any]:
-        return set(map(checked_key, to_list(items)))
+        return new_set(to_list(items))
 
     def rebuild(cls: Any, *_: Any) -> Any:
         """Protocol 0 and 1: `copyreg._reconstructor(cls, object, None)`."""

@@ -13,8 +13,9 @@ from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.pickled_numpy import Array, Dtype
 from sb3_gail_ext.demonstrations.formats.stand_ins import Global, Record, checked_key, stand_ins
 
-# Each takes at most some 250 bytes beyond what it reads, and about half a microsecond.
-_MOST_INSTRUCTIONS = 30_000_000
+# Each takes some 80 bytes at most beyond what it reads, and less than a microsecond.
+_MOST_INSTRUCTIONS = 20_000_000
+_MOST_SETS = 100_000  # but a set takes 220 bytes, and the garbage collector's time
 
 _STANDARD_UNPICKLER: Any = pickle._Unpickler  # its parts are public to subclasses, not to mypy
 # They read constants, or move and pack what is on the stack.
@@ -26,7 +27,7 @@ _HARMLESS = (
     *(pickle.SHORT_BINBYTES, pickle.BINBYTES8, pickle.UNICODE, pickle.BINUNICODE),
     *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.EMPTY_TUPLE, pickle.TUPLE),
     *(pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.EMPTY_LIST, pickle.LIST),
-    *(pickle.EMPTY_DICT, pickle.EMPTY_SET, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT),
+    *(pickle.EMPTY_DICT, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT),
     *(pickle.MEMOIZE, pickle.GLOBAL, pickle.STACK_GLOBAL),  # by our `find_class`
 )
 
@@ -48,7 +49,8 @@ class SafeUnpickler(_STANDARD_UNPICKLER):
         self.read, self.readline = file.read, file.readline
         self.source, self.records, self.inert = source, records, inert
         self.budget = 2 * len(data) + 1_000
-        self.globals = stand_ins(self.spend)
+        self.n_sets = 0
+        self.globals = stand_ins(self.spend, self.new_set)
 
     def load(self) -> Any:
         """Frames are not cut out: they only tell how far to read ahead."""
@@ -164,6 +166,17 @@ class SafeUnpickler(_STANDARD_UNPICKLER):
 
     dispatch[pickle.DICT[0]] = load_dict
 
+    def new_set(self, items: Iterable[Any] = ()) -> set[Any]:
+        self.n_sets += 1
+        if self.n_sets > _MOST_SETS:
+            raise ValueError("more sets than a demonstration has any use for")
+        return set(map(checked_key, items))
+
+    def load_empty_set(self) -> None:
+        self.append(self.new_set())
+
+    dispatch[pickle.EMPTY_SET[0]] = load_empty_set
+
     def load_additems(self) -> None:
         items = self.pop_mark()
         if type(self.stack[-1]) is not set:
@@ -174,7 +187,7 @@ class SafeUnpickler(_STANDARD_UNPICKLER):
 
     def load_frozenset(self) -> None:
         items = self.pop_mark()  # which replaces `append`
-        self.append(frozenset(map(checked_key, items)))
+        self.append(frozenset(self.new_set(items)))
 
     dispatch[pickle.FROZENSET[0]] = load_frozenset
 
