@@ -99,9 +99,49 @@ def sb2_files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+def imitation_folders(folder: Path) -> list[Path]:
+    for discrete in (False, True):
+        save_demonstrations(folder / f"{discrete}", episodes(discrete=discrete), format="imitation")
+    return sorted(folder.iterdir())
+
+
+def minari_folders(folder: Path) -> list[Path]:
+    """Of both storages, and with images, which are JPEG in them."""
+    from gymnasium import spaces
+    from minari.data_collector import EpisodeBuffer
+    from minari.dataset.minari_storage import MinariStorage
+
+    save_demonstrations(folder / "ours-v0", episodes(discrete=True), format="minari")
+    vectors, images = spaces.Box(-9, 9, (3,), np.float32), spaces.Box(0, 255, (32, 40), np.uint8)
+    for name, space, storage in (
+        ("vectors-arrow", vectors, "arrow"),
+        ("images-arrow", images, "arrow"),
+        ("images-hdf5", images, "hdf5"),
+    ):
+        (folder / name).mkdir()
+        data = MinariStorage.new(
+            folder / name / "data", space, spaces.Discrete(3), data_format=storage
+        )
+        space.seed(0)
+        buffers = [
+            EpisodeBuffer(
+                observations=np.stack([space.sample() for _ in range(len(e) + 1)]),
+                actions=e.acts,
+                rewards=e.rews,
+                terminations=np.arange(len(e)) == len(e) - 1,
+                truncations=np.full(len(e), False),
+            )
+            for e in episodes(2, discrete=True)
+        ]
+        data.update_episodes(buffers)
+    return sorted(folder.iterdir())
+
+
 SOUND_FILES: dict[str, Callable[[Path], list[Path]]] = {
     "chapter": chapter_files,
     "sb2": sb2_files,
+    "imitation": imitation_folders,
+    "minari": minari_folders,
 }
 
 

@@ -34,7 +34,7 @@ from sb3_gail_ext.demonstrations.files import format_of, load_metadata
 Ends = dict[str, Any]
 DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int64, np.bool_)
 QUICK = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -631,7 +631,7 @@ def test_mutated_files(tmp_path: Path, made_by_minari: Make, kind: str) -> None:
         folder = made_by_minari(storage, GREY if images else BOX)
     files = [f for f in sorted(folder.rglob("*")) if f.is_file()]
     rng, refusals = np.random.default_rng(0), []
-    for _ in range(300):
+    for _ in range(100 if "images" in kind else 300):
         file = files[rng.integers(len(files))]
         content = file.read_bytes()
         file.write_bytes(mutated(content, rng))
@@ -641,7 +641,7 @@ def test_mutated_files(tmp_path: Path, made_by_minari: Make, kind: str) -> None:
         except DemonstrationError as error:
             refusals.append(str(error))
         file.write_bytes(content)
-    assert len(refusals) > 50
+    assert len(refusals) > 20
     assert all(line.isprintable() for line in refusals)
 
 

@@ -19,6 +19,7 @@ from sb3_gail_ext.demonstrations.formats.chapter import (
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
 from sb3_gail_ext.demonstrations.formats.d4rl import D4RL_KEYS, read_d4rl
 from sb3_gail_ext.demonstrations.formats.format import Format
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 from sb3_gail_ext.demonstrations.formats.imitation_dataset import (
     IMITATION_FILES,
     read_imitation,
@@ -130,7 +131,7 @@ def format_of(path: Path) -> str:
     if not any(shared.values()) and container != "npz":  # of an .npz, a reader says what it lacks
         raise DemonstrationError(
             f"{path}: no demonstrations of a known format in it (found "
-            f"{', '.join(sorted(names)[:5]) or 'nothing'}); known: {', '.join(FORMATS)}"
+            f"{in_one_line(', '.join(sorted(names)[:5])) or 'nothing'}); known: {', '.join(FORMATS)}"
         )
     return max(shared, key=lambda name: shared[name])
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.hdf5_chunks import filters_of, stored_chunks
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def load_byte_strings(path: Path, dataset: h5py.Dataset) -> list[bytes]:
     :raises DemonstrationError: if they are damaged, or were written with filters.
     """
     name = in_one_line(dataset.name)
-    if dataset.id.get_create_plist().get_nfilters() or dataset.file.userblock_size:
+    if filters_of(dataset) or dataset.file.userblock_size:
         raise DemonstrationError(f"{path}: {name} went through filters; write it with none")
     try:
         with _mapped(path) as content:
@@ -53,19 +54,16 @@ def _references(content: mmap.mmap, dataset: h5py.Dataset) -> list[tuple[int, in
 
     :raises ValueError: if a chunk of them, or all the strings together, cannot be in the file.
     """
-    pieces: dict[int, bytes] = {}
     n_bytes = len(dataset) * _REFERENCE.size
     if dataset.chunks is None:
-        start = dataset.id.get_offset()
-        pieces[0] = content[start : start + n_bytes]
+        places = {(0,): (dataset.id.get_offset(), n_bytes)}
     else:
-        dataset.id.chunk_iter(
-            lambda c: pieces.update(
-                {c.chunk_offset[0]: content[c.byte_offset : c.byte_offset + c.size]}
-            )
-        )
-    stored = b"".join(pieces[first] for first in sorted(pieces))[:n_bytes]
-    references = list(_REFERENCE.iter_unpack(stored))
+        size = dataset.chunks[0] * _REFERENCE.size
+        places = {at: (c.byte_offset, size) for at, c in stored_chunks(dataset).items()}
+    if sum(size for _, size in places.values()) > len(content):
+        raise ValueError("it is larger than the file")
+    stored = b"".join(content[start : start + n] for _, (start, n) in sorted(places.items()))
+    references = list(_REFERENCE.iter_unpack(stored[:n_bytes]))
     if len(references) != len(dataset) or sum(r[0] for r in references) > len(content):
         raise ValueError("its strings are not in the file")
     return references
