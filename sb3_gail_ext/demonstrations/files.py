@@ -129,9 +129,10 @@ def format_of(path: Path) -> str:
     candidates = {name: known for name, known in FORMATS.items() if known.container == container}
     shared = {name: len(names & known.keys) for name, known in candidates.items()}
     if not any(shared.values()) and container != "npz":  # of an .npz, a reader says what it lacks
+        found = in_one_line(", ".join(sorted(names)[:5])) or "nothing"
         raise DemonstrationError(
-            f"{path}: no demonstrations of a known format in it (found "
-            f"{in_one_line(', '.join(sorted(names)[:5])) or 'nothing'}); known: {', '.join(FORMATS)}"
+            f"{path}: no demonstrations of a known format in it (found {found}); known: "
+            f"{', '.join(FORMATS)}"
         )
     return max(shared, key=lambda name: shared[name])
 

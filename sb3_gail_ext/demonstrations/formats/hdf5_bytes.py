@@ -55,14 +55,13 @@ def _references(content: mmap.mmap, dataset: h5py.Dataset) -> list[tuple[int, in
     :raises ValueError: if a chunk of them, or all the strings together, cannot be in the file.
     """
     n_bytes = len(dataset) * _REFERENCE.size
-    if dataset.chunks is None:
-        places = {(0,): (dataset.id.get_offset(), n_bytes)}
-    else:
+    size, starts = n_bytes, [dataset.id.get_offset() or 0]
+    if dataset.chunks is not None:
         size = dataset.chunks[0] * _REFERENCE.size
-        places = {at: (c.byte_offset, size) for at, c in stored_chunks(dataset).items()}
-    if sum(size for _, size in places.values()) > len(content):
+        starts = [chunk.byte_offset for _, chunk in sorted(stored_chunks(dataset).items())]
+    if size * len(starts) > len(content):
         raise ValueError("it is larger than the file")
-    stored = b"".join(content[start : start + n] for _, (start, n) in sorted(places.items()))
+    stored = b"".join(content[start : start + size] for start in starts)
     references = list(_REFERENCE.iter_unpack(stored[:n_bytes]))
     if len(references) != len(dataset) or sum(r[0] for r in references) > len(content):
         raise ValueError("its strings are not in the file")
