@@ -200,6 +200,13 @@ def test_padding_is_cut_off(tmp_path: Path, padding: float) -> None:
     np.testing.assert_array_equal(loaded[1].obs, arrays["obs"][1, :2])
 
 
+def test_a_choice_per_step_is_one_integer(tmp_path: Path) -> None:
+    arrays = chapter_arrays()
+    arrays["acs"] = np.arange(10).reshape(2, 5, 1)
+    episode = load_demonstrations(write(tmp_path / "x.npz", arrays))[1]
+    np.testing.assert_array_equal(episode.acts, [5, 6, 7, 8])
+
+
 def test_integer_rewards_become_floats(tmp_path: Path) -> None:
     arrays = chapter_arrays()
     arrays["rews"] = np.arange(1, 11).reshape(2, 5)

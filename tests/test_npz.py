@@ -227,3 +227,16 @@ def test_an_episode_on_disk_loses_its_last_step_but_not_what_is_known_of_it(
     assert [e.terminal for e in loaded] == [False, False]
     assert [end_of(e) for e in loaded] == ["terminal", "unknown"]
     np.testing.assert_array_equal(loaded[0].obs, episodes[0].obs[:-1])
+
+
+def test_an_episode_of_one_step_on_disk_has_nothing_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_trajectory: Callable
+) -> None:
+    path = tmp_path / "x.npz"
+    save_demonstrations(path, [make_trajectory(4), make_trajectory(1)])
+    with np.load(path) as npz:
+        np.savez(path, **dict(npz))
+    assert [len(e) for e in load_demonstrations(path)] == [4, 1]
+    monkeypatch.setattr(sizes, "MAPPED_FROM_BYTES", 1)
+    with pytest.raises(DemonstrationError, match="episode 1 has 1 steps"):
+        load_demonstrations(path)

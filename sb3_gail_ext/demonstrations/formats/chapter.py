@@ -34,6 +34,7 @@ from sb3_gail_ext.demonstrations.ends import (
 )
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import check_episodes, check_shapes
+from sb3_gail_ext.demonstrations.formats.foreign import one_choice
 from sb3_gail_ext.demonstrations.formats.npz import is_one_step_longer, load_arrays, load_text
 from sb3_gail_ext.demonstrations.formats.ragged import RAGGED_KEYS, is_ragged, one_by_one
 from sb3_gail_ext.demonstrations.sampling import array_obs
@@ -67,10 +68,12 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
         arrays["obs"] = roomy[:, :-1]
     if is_ragged(arrays):
         return [_ragged(path, row, alone) for row, alone in enumerate(one_by_one(path, arrays))]
+    whole = "final_obs" in arrays and is_one_step_longer(roomy)
+    if not whole:
+        arrays.pop("final_obs", None)
     check_shapes(path, arrays)
     lengths = arrays["lengths"] if "lengths" in arrays else _unpadded_lengths(arrays)
     check_episodes(path, arrays, lengths)
-    whole = "final_obs" in arrays and is_one_step_longer(roomy)
     trajectory = functools.partial(_whole, roomy) if whole else _without_last_step
     return [trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
 
@@ -180,7 +183,7 @@ def _without_last_step(
     lost_terminal = _flag(arrays, "terminal", row) or _flag(arrays, "terminal_next", row)
     return TrajectoryWithRew(
         arrays["obs"][row, :length],
-        arrays["acs"][row, : length - 1],
+        one_choice(arrays["acs"][row, : length - 1]),
         infos_of_end(
             length - 1,
             time_limit=_flag(arrays, "time_limit", row),

@@ -42,11 +42,15 @@ def checked_trajectory(
                 f"{source}: {key} is not finite in step {step}; remove the episode or record it "
                 "again"
             )
-    if acts.dtype.kind in "iu" and acts.shape[1:] == (1,):
-        acts = acts[:, 0]  # one choice per step; a Box of integers would be a strange action
+    acts = one_choice(acts)
     if rews.dtype.kind != "f":
         rews = rews.astype(np.float64)
     return TrajectoryWithRew(obs, acts, infos, terminal=terminal, rews=rews)
+
+
+def one_choice(acts: np.ndarray) -> np.ndarray:
+    """Integers (T, 1) as (T,): a choice of each step, for a Box of integers is a strange action."""
+    return acts[:, 0] if acts.dtype.kind in "iu" and acts.shape[1:] == (1,) else acts
 
 
 def check_alike(source: str | Path, trajectories: Sequence[TrajectoryWithRew]) -> None:

@@ -21,6 +21,7 @@ from imitation.data.types import TrajectoryWithRew
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import is_sum_of
+from sb3_gail_ext.demonstrations.formats.foreign import one_choice
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
 from sb3_gail_ext.demonstrations.sampling import array_obs
@@ -73,9 +74,7 @@ def sb2_trajectories(source: str | Path, arrays: Arrays) -> list[TrajectoryWithR
     :param arrays: of `checked_sb2`.
     :raises DemonstrationError: if an episode has one step only: nothing is left of it.
     """
-    acts, rewards = arrays["actions"], arrays["rewards"]
-    if acts.dtype.kind in "iu" and acts.shape[1:] == (1,):
-        acts = acts[:, 0]  # one choice per step; a Box of integers would be a strange action
+    acts, rewards = one_choice(arrays["actions"]), arrays["rewards"]
     if rewards.dtype.kind != "f":
         rewards = rewards.astype(np.float64)
     episodes = []
