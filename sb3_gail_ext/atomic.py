@@ -1,8 +1,9 @@
-"""Write a file so that nobody ever sees half of it."""
+"""Write a file, or a folder, so that nobody ever sees half of it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,3 +23,39 @@ def atomically(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder_atomically(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` to fill; it takes the place of what is there if the block ends
+    well. Between the two renames nothing is at `path`, for folders cannot be exchanged in one step.
+
+    :raises OSError: if the folder cannot be made or renamed; what was there is there again.
+    """
+    path = path.resolve()  # a link stays one
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process of this number that was killed
+    temporary.mkdir()
+    try:
+        yield temporary
+        _exchange(path, temporary)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _exchange(path: Path, new: Path) -> None:
+    """Put `new` in the place of `path`, if anything is there."""
+    old = new.with_name(f"{new.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    existed = path.exists()
+    if existed:
+        path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        if existed:
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -29,7 +29,9 @@ _PACKAGES = (
 
 
 def card_path(demonstrations: Path) -> Path:
-    """`x.npz` has its card in `x.card.json`."""
+    """`x.npz`, or a folder `x`, has its card in `x.card.json`."""
+    if demonstrations.is_dir():  # whose name may have dots, as `x-v0.1`
+        return demonstrations.with_name(f"{demonstrations.name}.card.json")
     return demonstrations.with_suffix(".card.json")
 
 
@@ -103,6 +105,11 @@ def expert_returns(
 
 
 def sha256(path: Path) -> str:
+    """Of a file, or of a folder: of the names of all files in it and their sha256, in order."""
+    if path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        lines = "".join(f"{sha256(path / name)}  {name}\n" for name in names)
+        return hashlib.sha256(lines.encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -17,23 +17,50 @@ from sb3_gail_ext.demonstrations.formats.chapter import (
     write_chapter,
 )
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
+from sb3_gail_ext.demonstrations.formats.d4rl import D4RL_KEYS, read_d4rl
 from sb3_gail_ext.demonstrations.formats.format import Format
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
+from sb3_gail_ext.demonstrations.formats.imitation_dataset import (
+    IMITATION_FILES,
+    read_imitation,
+    read_imitation_metadata,
+)
 from sb3_gail_ext.demonstrations.formats.imitation_npz import IMITATION_KEYS, read_imitation_npz
 from sb3_gail_ext.demonstrations.formats.imitation_pickle import (
     IMITATION_CLASSES,
     read_imitation_pickle,
 )
+from sb3_gail_ext.demonstrations.formats.imitation_writing import write_imitation
+from sb3_gail_ext.demonstrations.formats.minari_dataset import (
+    MINARI_FILES,
+    read_minari,
+    read_minari_metadata,
+)
+from sb3_gail_ext.demonstrations.formats.minari_writing import write_minari
 from sb3_gail_ext.demonstrations.formats.replay_arrays import BUFFER_CLASSES
 from sb3_gail_ext.demonstrations.formats.replay_buffer import read_replay_buffer
+from sb3_gail_ext.demonstrations.formats.robomimic import ROBOMIMIC_KEYS, read_robomimic
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
 FORMATS: dict[str, Format] = {
-    "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter),
+    "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter, read_metadata),
     "sb2": Format("npz", frozenset(SB2_KEYS), read_sb2),
+    "imitation": Format(
+        "folder",
+        frozenset(IMITATION_FILES),
+        read_imitation,
+        write_imitation,
+        read_imitation_metadata,
+    ),
+    "minari": Format(
+        "folder", frozenset(MINARI_FILES), read_minari, write_minari, read_minari_metadata
+    ),
     "imitation-npz": Format("npz", frozenset(IMITATION_KEYS), read_imitation_npz),
     "imitation-pickle": Format("pickle", frozenset(IMITATION_CLASSES), read_imitation_pickle),
     "sb3-replay-buffer": Format("pickle", frozenset(BUFFER_CLASSES), read_replay_buffer),
+    "d4rl": Format("hdf5", frozenset(D4RL_KEYS), read_d4rl),
+    "robomimic": Format("hdf5", frozenset(ROBOMIMIC_KEYS), read_robomimic),
 }
 
 
@@ -47,7 +74,7 @@ def load_demonstrations(
 ) -> list[TrajectoryWithRew]:
     """Read expert demonstrations from a file. Nothing in it is ever run.
 
-    :param path: the file.
+    :param path: the file or folder.
     :param format: `"chapter"`, the `.npz` layout of OpenAI Baselines, or another name in `FORMATS`;
         None finds it by content.
     :param limit: keep this many episodes, chosen at random with `seed`; the first ones without.
@@ -73,9 +100,9 @@ def save_demonstrations(
     format: str = "chapter",
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write trajectories to a file, replacing it in one step.
+    """Write trajectories to a file or folder, replacing it in one step.
 
-    :param format: `"chapter"`.
+    :param format: `"chapter"`, or, as folders, `"imitation"` or `"minari"`.
     :param metadata: JSON-serialisable facts to keep in the file.
     :raises DemonstrationError: if the trajectories do not fit the format.
     """
@@ -88,7 +115,8 @@ def save_demonstrations(
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What `save_demonstrations` was given as `metadata`; empty for files of other projects."""
-    return read_metadata(Path(path))
+    read = FORMATS[format_of(Path(path))].metadata
+    return read(Path(path)) if read is not None else {}
 
 
 def format_of(path: Path) -> str:
@@ -101,9 +129,10 @@ def format_of(path: Path) -> str:
     candidates = {name: known for name, known in FORMATS.items() if known.container == container}
     shared = {name: len(names & known.keys) for name, known in candidates.items()}
     if not any(shared.values()) and container != "npz":  # of an .npz, a reader says what it lacks
+        found = in_one_line(", ".join(sorted(names)[:5])) or "nothing"
         raise DemonstrationError(
-            f"{path}: no demonstrations of a known format in it (found "
-            f"{', '.join(sorted(names)[:5]) or 'nothing'}); known: {', '.join(FORMATS)}"
+            f"{path}: no demonstrations of a known format in it (found {found}); known: "
+            f"{', '.join(FORMATS)}"
         )
     return max(shared, key=lambda name: shared[name])
 

@@ -58,7 +58,10 @@ def _dataset(demonstrations: Path) -> Any:
 
     metadata = {"file": demonstrations.name, "sha256": sha256(demonstrations)}
     artifact = wandb.Artifact(_name(demonstrations.stem), "dataset", metadata=metadata)
-    artifact.add_file(str(demonstrations), skip_cache=True)
+    if demonstrations.is_dir():
+        artifact.add_dir(str(demonstrations), name=demonstrations.name, skip_cache=True)
+    else:
+        artifact.add_file(str(demonstrations), skip_cache=True)
     card = card_path(demonstrations)
     if card.is_file():
         artifact.add_file(str(card), skip_cache=True)

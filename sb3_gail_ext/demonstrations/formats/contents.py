@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.hdf5 import opened
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import (
+    in_one_line,
+    is_group,
+    members,
+    open_group,
+)
 from sb3_gail_ext.demonstrations.formats.npz import array_names
 from sb3_gail_ext.demonstrations.formats.pickled_names import pickled_names
 
@@ -25,9 +33,11 @@ class Contents(NamedTuple):
 def contents_of(path: Path) -> Contents:
     """:raises DemonstrationError: if there is no file, or none that could hold demonstrations."""
     if path.is_dir():
-        return Contents("folder", frozenset(entry.name for entry in path.iterdir()))
+        return Contents("folder", frozenset(_files_in(path)))
     if not path.is_file():
         raise DemonstrationError(f"{path}: no such file; give the path of demonstrations")
+    if _is_hdf5(path):
+        return Contents("hdf5", _hdf5_names(path))
     if zipfile.is_zipfile(path):
         return Contents("npz", frozenset(array_names(path)))
     if _is_pickle(path):
@@ -35,6 +45,13 @@ def contents_of(path: Path) -> Contents:
     raise DemonstrationError(
         f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
     )
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Names in a folder, and in `data` in it: by `data` alone no format could be known."""
+    inner = folder / "data"
+    names = {entry.name for entry in folder.iterdir()}
+    return names | {f"data/{e.name}" for e in (inner.iterdir() if inner.is_dir() else ())}
 
 
 def _is_pickle(path: Path) -> bool:
@@ -52,3 +69,34 @@ def _is_pickle(path: Path) -> bool:
 def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_LOOKED_AT)
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Its signature is at the start, or, behind a user's own block, at 512, 1024, 2048, ..."""
+    size, offset = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC:
+                return True
+            offset = max(512, 2 * offset)
+    return False
+
+
+def _hdf5_names(path: Path) -> frozenset[str]:
+    """Names at the root, and in the first group of each kind there: `data`, `data/demo_#`.
+
+    Numbers at the end become `#`, for episodes are numbered groups.
+    """
+    with opened(path) as file:
+        kinds = {_unnumbered(name): name for name in reversed(members(path, file))}
+        names = set(kinds)
+        for kind, name in kinds.items():
+            if is_group(file, name):
+                within = members(path, open_group(path, file, name))
+                names |= {f"{kind}/{_unnumbered(member)}" for member in within}
+        return frozenset(names)
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"\d+$", "#", in_one_line(name))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from imitation.data.types import TrajectoryWithRew
 
 Reader = Callable[[Path], list[TrajectoryWithRew]]
+MetadataReader = Callable[[Path], dict[str, Any]]
 Writer = Callable[[Path, Sequence[TrajectoryWithRew], Mapping[str, Any] | None], None]
 
 
@@ -23,3 +24,4 @@ class Format(NamedTuple):
     keys: frozenset[str]  # of what it holds: arrays, groups, classes or files
     read: Reader
     write: Writer | None = None
+    metadata: MetadataReader | None = None  # of what the writer was given, if it keeps that
