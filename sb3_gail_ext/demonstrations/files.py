@@ -17,6 +17,7 @@ from sb3_gail_ext.demonstrations.formats.chapter import (
     write_chapter,
 )
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
+from sb3_gail_ext.demonstrations.formats.d4rl import D4RL_KEYS, read_d4rl
 from sb3_gail_ext.demonstrations.formats.format import Format
 from sb3_gail_ext.demonstrations.formats.imitation_npz import IMITATION_KEYS, read_imitation_npz
 from sb3_gail_ext.demonstrations.formats.imitation_pickle import (
@@ -25,6 +26,7 @@ from sb3_gail_ext.demonstrations.formats.imitation_pickle import (
 )
 from sb3_gail_ext.demonstrations.formats.replay_arrays import BUFFER_CLASSES
 from sb3_gail_ext.demonstrations.formats.replay_buffer import read_replay_buffer
+from sb3_gail_ext.demonstrations.formats.robomimic import ROBOMIMIC_KEYS, read_robomimic
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
@@ -34,6 +36,8 @@ FORMATS: dict[str, Format] = {
     "imitation-npz": Format("npz", frozenset(IMITATION_KEYS), read_imitation_npz),
     "imitation-pickle": Format("pickle", frozenset(IMITATION_CLASSES), read_imitation_pickle),
     "sb3-replay-buffer": Format("pickle", frozenset(BUFFER_CLASSES), read_replay_buffer),
+    "d4rl": Format("hdf5", frozenset(D4RL_KEYS), read_d4rl),
+    "robomimic": Format("hdf5", frozenset(ROBOMIMIC_KEYS), read_robomimic),
 }
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.hdf5 import opened
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import is_group, members, open_group
 from sb3_gail_ext.demonstrations.formats.npz import array_names
 from sb3_gail_ext.demonstrations.formats.pickled_names import pickled_names
 
@@ -28,6 +31,8 @@ def contents_of(path: Path) -> Contents:
         return Contents("folder", frozenset(entry.name for entry in path.iterdir()))
     if not path.is_file():
         raise DemonstrationError(f"{path}: no such file; give the path of demonstrations")
+    if _is_hdf5(path):
+        return Contents("hdf5", _hdf5_names(path))
     if zipfile.is_zipfile(path):
         return Contents("npz", frozenset(array_names(path)))
     if _is_pickle(path):
@@ -52,3 +57,34 @@ def _is_pickle(path: Path) -> bool:
 def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_LOOKED_AT)
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Its signature is at the start, or, behind a user's own block, at 512, 1024, 2048, ..."""
+    size, offset = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC:
+                return True
+            offset = max(512, 2 * offset)
+    return False
+
+
+def _hdf5_names(path: Path) -> frozenset[str]:
+    """Names at the root, and in the first group of each kind there: `data`, `data/demo_#`.
+
+    Numbers at the end become `#`, for episodes are numbered groups.
+    """
+    with opened(path) as file:
+        kinds = {_unnumbered(name): name for name in reversed(members(path, file))}
+        names = set(kinds)
+        for kind, name in kinds.items():
+            if is_group(file, name):
+                within = members(path, open_group(path, file, name))
+                names |= {f"{kind}/{_unnumbered(member)}" for member in within}
+        return frozenset(names)
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"\d+$", "#", name)

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.sizes import check_size
 
 if TYPE_CHECKING:
     import h5py
 
-BEST_RATIO = 1032  # of deflate, the best of the compressors below
-_DEFLATE, _LZF = 1, 32000
-COMPRESSORS = {_DEFLATE: "gzip", 4: "szip", _LZF: "lzf"}
-FILTERS = {**COMPRESSORS, 2: "shuffle", 3: "fletcher32"}
-_HARMLESS_BYTES = 2**26  # what one chunk may become without being looked at first
+_DEFLATE = 1
+_COMPRESSORS = {_DEFLATE, 4, 32000}  # gzip, szip, lzf
+_FILTERS = {*_COMPRESSORS, 2, 3}  # shuffle, fletcher32
+_LOOKED_INTO_FROM = 2**16  # smaller chunks cannot inflate to more than 64 MiB
 
 
 def check_storage(path: Path, key: str, dataset: h5py.Dataset) -> None:
@@ -32,27 +32,18 @@ def check_storage(path: Path, key: str, dataset: h5py.Dataset) -> None:
     if dataset.shape is None:
         raise DemonstrationError(f"{path}: array {key} is empty; record the file again")
     itemsize = dataset.id.get_type().get_size()
-    chunk = math.prod(dataset.chunks) * itemsize if dataset.chunks else 0
-    declared = max(math.prod(dataset.shape) * itemsize, chunk if dataset.size else 0)
+    size = math.prod(dataset.shape) * itemsize
+    chunk = math.prod(dataset.chunks) * itemsize if dataset.chunks and size else 0
+    # The file itself says what is stored of an array, so that it may say too much.
     stored = min(dataset.id.get_storage_size(), path.stat().st_size)
-    check_expansion(path, key, declared, stored, BEST_RATIO if filters & set(COMPRESSORS) else 1)
+    if size > stored and not filters & _COMPRESSORS:
+        raise DemonstrationError(
+            f"{path}: array {key} has the shape {dataset.shape} of {dataset.dtype}, but {stored} "
+            "bytes in the file: it was not written to the end; record it again"
+        )
+    check_size(path, key, max(size, chunk), stored)
     if _DEFLATE in filters:
         _check_inflation(path, key, dataset, chunk)
-
-
-def check_expansion(
-    source: str | Path, key: str, declared: int, stored: int, ratio: int = BEST_RATIO
-) -> None:
-    """:param declared: bytes that an array is said to have.
-    :param stored: bytes of it in the file.
-    :param ratio: the best that its compression can do; 1 without.
-    :raises DemonstrationError: if the one cannot become the other.
-    """
-    if declared > ratio * stored:
-        raise DemonstrationError(
-            f"{source}: array {key} is said to have {declared} bytes, but the file holds {stored} "
-            "of them: it was never written, or the file is damaged or a trap; record it again"
-        )
 
 
 def _check_place(path: Path, key: str, properties: h5py.h5p.PropDCID) -> None:
@@ -68,29 +59,39 @@ def _check_place(path: Path, key: str, properties: h5py.h5p.PropDCID) -> None:
 
 def _checked_filters(path: Path, key: str, properties: h5py.h5p.PropDCID) -> set[int]:
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    unknown = [code for code in filters if code not in FILTERS]
+    unknown = [code for code in filters if code not in _FILTERS]
     if unknown:
         raise DemonstrationError(
             f"{path}: array {key} needs HDF5 filter {unknown[0]}, which is not loaded; write it "
             "with gzip or lzf (h5repack -f GZIP=4)"
         )
-    if sum(code in COMPRESSORS for code in filters) > 1 or len(filters) > len(set(filters)):
-        raise DemonstrationError(f"{path}: array {key} is compressed twice; write it with gzip")
+    if len(_COMPRESSORS & set(filters)) > 1 or len(filters) > len(set(filters)):
+        raise DemonstrationError(
+            f"{path}: array {key} went through {len(filters)} filters, some of them twice; write "
+            "it with gzip (h5repack -f GZIP=4)"
+        )
     return set(filters)
 
 
 def _check_inflation(path: Path, key: str, dataset: h5py.Dataset, chunk: int) -> None:
     """HDF5 inflates a chunk to whatever is in it, and only then looks at its size."""
-
     large: list[h5py.h5d.StoreInfo] = []
 
     def look(stored: h5py.h5d.StoreInfo) -> None:
-        if stored.size * BEST_RATIO > _HARMLESS_BYTES and not stored.filter_mask:
+        if stored.size > _LOOKED_INTO_FROM and not stored.filter_mask:
             large.append(stored)
 
     dataset.id.chunk_iter(look)
     for stored in large:
-        check_expansion(path, key, stored.size, chunk + chunk // 8 + 64, ratio=1)
-        _, compressed = dataset.id.read_direct_chunk(stored.chunk_offset)
-        inflated = zlib.decompressobj().decompress(compressed, chunk + 64)
-        check_expansion(path, key, len(inflated), chunk + 4, ratio=1)  # 4 of a checksum
+        # Bytes that deflate cannot shrink grow by less than a hundredth.
+        fits = stored.size <= chunk + chunk // 100 + 64
+        if not fits or _inflated_size(dataset, stored, chunk + 64) > chunk + 4:  # a checksum
+            raise DemonstrationError(
+                f"{path}: array {key} has a chunk of {stored.size} bytes that is more than the "
+                f"{chunk} bytes it stands for: damaged, or made to fill the memory; copy it again"
+            )
+
+
+def _inflated_size(dataset: h5py.Dataset, stored: h5py.h5d.StoreInfo, limit: int) -> int:
+    _, compressed = dataset.id.read_direct_chunk(stored.chunk_offset)
+    return len(zlib.decompressobj().decompress(compressed, limit))

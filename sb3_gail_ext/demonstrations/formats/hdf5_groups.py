@@ -1,0 +1,98 @@
+"""Walk through the groups of an HDF5 file of unknown origin, without leaving the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+
+if TYPE_CHECKING:
+    import h5py
+
+_MAX_MEMBERS = 200_000  # of one group: more episodes than any data set has
+
+
+def members(path: Path, group: h5py.Group) -> list[str]:
+    """The names in a group; nothing of them is opened.
+
+    :raises DemonstrationError: if there are too many.
+    """
+    if len(group) > _MAX_MEMBERS:
+        raise DemonstrationError(
+            f"{path}: group {in_one_line(group.name)} has {len(group)} members, of which "
+            f"{_MAX_MEMBERS} can be read; split the file"
+        )
+    return list(group)
+
+
+def has_member(group: h5py.Group, name: str) -> bool:
+    """Is there anything of this name, be it a link to nowhere?"""
+    return bool(group.id.links.exists(_encoded(name)))
+
+
+def is_group(group: h5py.Group, name: str) -> bool:
+    """Is there a group of this name, in this file?"""
+    import h5py
+
+    return _is_inside(group, name) and isinstance(group[name], h5py.Group)
+
+
+def open_group(path: Path, group: h5py.Group, name: str) -> h5py.Group:
+    """The group of this name in `group`.
+
+    :raises DemonstrationError: if it is missing, no group, or a link to elsewhere.
+    """
+    import h5py
+
+    found = member(path, group, name)
+    if not isinstance(found, h5py.Group):
+        raise DemonstrationError(f"{path}: {key_of(group, name)} is not a group of arrays")
+    return found
+
+
+def member(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
+    """The object of this name in `group`, which may be of any kind.
+
+    :raises DemonstrationError: if it is missing or a link to elsewhere.
+    """
+    key = key_of(group, name)
+    if not _is_name(name) or not has_member(group, name):
+        found = in_one_line(", ".join(members(path, group)[:8]))
+        raise DemonstrationError(f"{path}: no {key} in it; found {found or 'nothing'}")
+    if not _is_inside(group, name):
+        raise DemonstrationError(
+            f"{path}: {key} is a link to elsewhere, which is never followed; copy what it points "
+            "at into its place"
+        )
+    return group[name]
+
+
+def key_of(group: h5py.Group, name: str) -> str:
+    """The full name of a member, for messages."""
+    return in_one_line(f"{(group.name or '').strip('/')}/{name}".lstrip("/"))
+
+
+def in_one_line(text: object) -> str:
+    """Foreign text for a message: printable, short, in one line."""
+    plain = " ".join(str(text).encode("ascii", "backslashreplace").decode().split())
+    printable = "".join(c if c.isprintable() else "?" for c in plain)
+    return printable if len(printable) <= 200 else f"{printable[:200]}..."
+
+
+def _is_inside(group: h5py.Group, name: str) -> bool:
+    """Is it an object of this file? A soft link may lead into any file through an external one."""
+    import h5py
+
+    if not _is_name(name) or not has_member(group, name):
+        return False
+    return bool(group.id.links.get_info(_encoded(name)).type == h5py.h5l.TYPE_HARD)
+
+
+def _is_name(name: str) -> bool:
+    """One name, and no path through the file."""
+    return "/" not in name and name not in ("", ".")
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")

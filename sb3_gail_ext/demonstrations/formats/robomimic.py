@@ -1,0 +1,123 @@
+"""robomimic's HDF5 layout: one group per demonstration of T steps, `data/demo_0`, `data/demo_1`...
+
+    obs      (T, *obs_shape), or a group of arrays (T, ...), one per sensor
+    next_obs likewise, optional: where each step led to; the last one is the final observation
+    actions  (T, *act_shape)
+    rewards  (T,)
+    dones    (T,)  not read, see below
+
+Several sensors of one number or vector each are put side by side in the order of their names, in
+one floating array (T, D). With images among several sensors, a file is refused.
+
+How a demonstration ended is unknown: `dones` marks successes, the end of every demonstration, or
+both, as the file's converter was asked (`--done_mode`), and a success does not end the simulation.
+Without `next_obs`, each demonstration loses its last transition, and one of a single step is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from imitation.data.types import TrajectoryWithRew
+
+from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.hdf5 import load_dataset, opened
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import (
+    has_member,
+    key_of,
+    members,
+    open_group,
+)
+from sb3_gail_ext.demonstrations.formats.robomimic_sensors import (
+    final_observation,
+    observations,
+    sensors_of,
+)
+from sb3_gail_ext.demonstrations.formats.sizes import check_size
+from sb3_gail_ext.demonstrations.formats.steps import (
+    actions,
+    check_finite,
+    check_same_shapes,
+    check_steps,
+    rewards,
+)
+from sb3_gail_ext.demonstrations.sampling import array_obs
+
+if TYPE_CHECKING:
+    import h5py
+
+ROBOMIMIC_KEYS = ("data", "data/demo_#", "mask")  # as `contents.contents_of` folds numbers
+_DEMO = re.compile(r"demo_[0-9]{1,9}")
+
+
+def read_robomimic(path: Path) -> list[TrajectoryWithRew]:
+    """Read a robomimic file, checking every array. Demonstrations come in the order of their
+    numbers, their ends are unknown.
+
+    :raises DemonstrationError: if the file is missing, is not such a file, is inconsistent, has no
+        rewards, or has several sensors that are not vectors.
+    """
+    with opened(path) as file:
+        data = open_group(path, file, "data")
+        names = sorted(filter(_DEMO.fullmatch, members(path, data)), key=_number)
+        if not names:
+            raise DemonstrationError(f"{path}: no demo_0 in data; a robomimic file has some")
+        sensors = sensors_of(path, open_group(path, data, names[0]))
+        episodes = _collected(path, ((name, _episode(path, data, name, sensors)) for name in names))
+    check_same_shapes(path, episodes)
+    if not episodes:
+        raise DemonstrationError(
+            f"{path}: all demonstrations have one step, and without next_obs nobody knows where "
+            "it led; add next_obs"
+        )
+    return list(episodes.values())
+
+
+def _number(name: str) -> tuple[int, str]:
+    return int(name.removeprefix("demo_")), name
+
+
+def _collected(
+    path: Path, named: Iterable[tuple[str, TrajectoryWithRew | None]]
+) -> dict[str, TrajectoryWithRew]:
+    """The episodes that there are, if they are no more than the file can hold: one array may have
+    many names.
+    """
+    episodes, size = {}, 0
+    for name, episode in named:
+        if episode is not None:
+            episodes[name] = episode
+            size += array_obs(episode.obs).nbytes + episode.acts.nbytes + episode.rews.nbytes
+            check_size(path, "data", size, path.stat().st_size)
+    return episodes
+
+
+def _episode(
+    path: Path, data: h5py.Group, name: str, sensors: list[str] | None
+) -> TrajectoryWithRew | None:
+    """One demonstration; None if nothing is left of it."""
+    demo = open_group(path, data, name)
+    if not has_member(demo, "rewards"):
+        raise DemonstrationError(
+            f"{path}: no rewards in {key_of(data, name)}; robomimic's dataset_states_to_obs.py "
+            "adds them"
+        )
+    acts = load_dataset(path, demo, "actions")
+    rews = load_dataset(path, demo, "rewards")
+    obs = observations(path, demo, sensors)
+    final_obs = final_observation(path, demo, sensors, obs)
+    key = key_of(data, name)
+    named = {f"{key}/{array}": a for array, a in (("actions", acts), ("rewards", rews))}
+    check_steps(path, {f"{key}/obs": obs.shape} | {k: a.shape for k, a in named.items()})
+    check_finite(path, {f"{key}/obs": obs, f"{key}/next_obs": final_obs} | named)
+    acts, rews = actions(acts), rewards(path, f"{key}/rewards", rews)
+    if not len(final_obs):
+        acts, rews = acts[:-1], rews[:-1]
+    if not len(acts):
+        return None
+    whole = np.concatenate([obs, final_obs]) if len(final_obs) else obs
+    return TrajectoryWithRew(whole, acts, None, terminal=False, rews=rews)
