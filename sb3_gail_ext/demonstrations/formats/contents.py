@@ -10,7 +10,12 @@ from typing import NamedTuple
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.hdf5 import opened
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import is_group, members, open_group
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import (
+    in_one_line,
+    is_group,
+    members,
+    open_group,
+)
 from sb3_gail_ext.demonstrations.formats.npz import array_names
 from sb3_gail_ext.demonstrations.formats.pickled_names import pickled_names
 
@@ -87,4 +92,4 @@ def _hdf5_names(path: Path) -> frozenset[str]:
 
 
 def _unnumbered(name: str) -> str:
-    return re.sub(r"\d+$", "#", name)
+    return re.sub(r"\d+$", "#", in_one_line(name))

@@ -72,13 +72,14 @@ def read_d4rl(path: Path) -> list[TrajectoryWithRew]:
 
 
 def _load_steps(path: Path, file: h5py.File) -> _Steps:
-    if not any(has_member(file, key) for key in (_TIMEOUTS, _NEXT)):
+    arrays = {key: load_dataset(path, file, key) for key in _REQUIRED}
+    if has_member(file, _TIMEOUTS):
+        arrays[_TIMEOUTS] = load_dataset(path, file, _TIMEOUTS)
+    elif not has_member(file, _NEXT):
         raise DemonstrationError(
             f"{path}: neither array {_TIMEOUTS} nor {_NEXT} is in it, so that nobody knows where "
             f"time limits ended episodes; add {_TIMEOUTS}, all False if none did"
         )
-    optional = [_TIMEOUTS] if has_member(file, _TIMEOUTS) else []
-    arrays = {key: load_dataset(path, file, key) for key in (*_REQUIRED, *optional)}
     check_steps(path, {key: array.shape for key, array in arrays.items()})
     check_finite(path, arrays)
     terminals = flags(path, "terminals", arrays["terminals"])

@@ -1,7 +1,8 @@
 """Open HDF5 files of unknown origin: numeric arrays that are in the file itself, and nothing else.
 
 An HDF5 file may point at other files, declare arrays that it does not hold and ask for filters that
-are loaded as code. None of this is followed; `hdf5_storage` says what is refused of an array.
+are loaded as code. None of this is followed; `hdf5_storage` says what is refused of an array, and
+why `hdf5_chunks` reads what was compressed.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats import sizes
+from sb3_gail_ext.demonstrations.formats.hdf5_chunks import read_chunks
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line, key_of, member
 from sb3_gail_ext.demonstrations.formats.hdf5_storage import check_storage
 from sb3_gail_ext.demonstrations.formats.numbers import check_numeric
 
 if TYPE_CHECKING:
     import h5py
-
-_BLOCK_BYTES = 2**24  # what `read_blocks` has in memory at once
 
 
 @contextmanager
@@ -82,16 +82,17 @@ def load_dataset(path: Path, group: h5py.Group, name: str) -> np.ndarray:
 
 def read(dataset: h5py.Dataset, rows: slice | None = None) -> np.ndarray:
     """All of an array that `open_dataset` has checked, or these rows of it."""
-    array = dataset[()] if rows is None else dataset[rows]
+    array = read_chunks(dataset, rows) if dataset.chunks else dataset[rows or ()]
     if array.dtype == np.bool_:  # an enumeration of FALSE and TRUE, but any byte may be in it
         return array.view(np.uint8) != 0
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def read_blocks(dataset: h5py.Dataset) -> Iterator[tuple[slice, np.ndarray]]:
-    """The rows of an array piece by piece, each with its place: no chunk is read twice in vain."""
-    n_rows = max(_BLOCK_BYTES // max(dataset.nbytes // len(dataset), 1), 1)
-    n_rows = max(n_rows, dataset.chunks[0] if dataset.chunks else 1)
+def read_blocks(dataset: h5py.Dataset, n_bytes: int = 2**24) -> Iterator[tuple[slice, np.ndarray]]:
+    """The rows of an array in pieces of about `n_bytes` and their places. No chunk is in two."""
+    rows_of_chunk = dataset.chunks[0] if dataset.chunks else 1
+    n_rows = n_bytes // max(dataset.nbytes // len(dataset), 1)
+    n_rows = max(n_rows // rows_of_chunk, 1) * rows_of_chunk
     for start in range(0, len(dataset), n_rows):
         rows = slice(start, start + n_rows)
         yield rows, read(dataset, rows)

@@ -23,7 +23,8 @@ def members(path: Path, group: h5py.Group) -> list[str]:
             f"{path}: group {in_one_line(group.name)} has {len(group)} members, of which "
             f"{_MAX_MEMBERS} can be read; split the file"
         )
-    return list(group)
+    # h5py has names that are no UTF-8 as bytes.
+    return [n if isinstance(n, str) else n.decode("utf-8", "surrogateescape") for n in group]
 
 
 def has_member(group: h5py.Group, name: str) -> bool:
