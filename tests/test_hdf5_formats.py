@@ -268,7 +268,7 @@ def test_observations_in_one_array_and_the_image_of_one_camera(tmp_path: Path) -
         ({"rewards": None}, ("no rewards", "dataset_states_to_obs")),
         ({"rewards": np.zeros(4)}, ("data/demo_0/rewards", "(4,)")),
         ({"rewards": np.zeros((3, 2))}, ("data/demo_0/rewards", "one number per step")),
-        ({"actions": np.full((3, 2), np.inf)}, ("data/demo_0/actions", "not finite in step 0")),
+        ({"actions": np.full((3, 2), np.inf)}, ("data/demo_0", "acts is not finite in step 0")),
         ({"next_obs/b_pos": np.zeros((2, 2))}, ("data/demo_0/next_obs/b_pos", "(2, 2)")),
         ({"next_obs/b_pos": np.zeros((3, 5))}, ("data/demo_0/next_obs", "(6,)")),
         ({"next_obs/b_pos": None}, ("no data/demo_0/next_obs/b_pos",)),
@@ -285,7 +285,7 @@ def test_an_unfit_demonstration_is_refused_by_name(
 
 def test_demonstrations_of_two_environments_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.hdf5", robomimic(demo(3), demo(3, actions=np.ones((3, 4)))))
-    refused(path, "demo_1", "(4,)", "one file per environment")
+    refused(path, "acts", "(4,)", "one file per environment")
 
 
 # --- Found by content --------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import infos_of_end
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.foreign import one_choice
 from sb3_gail_ext.demonstrations.formats.hdf5 import (
     load_dataset,
     open_dataset,
@@ -34,7 +35,6 @@ from sb3_gail_ext.demonstrations.formats.hdf5 import (
 )
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import has_member
 from sb3_gail_ext.demonstrations.formats.steps import (
-    actions,
     check_finite,
     check_steps,
     flags,
@@ -86,7 +86,7 @@ def _load_steps(path: Path, file: h5py.File) -> _Steps:
     timeouts = arrays.get(_TIMEOUTS, np.zeros(len(terminals), bool))
     return _Steps(
         arrays["observations"],
-        actions(arrays["actions"]),
+        one_choice(arrays["actions"]),
         rewards(path, "rewards", arrays["rewards"]),
         terminals,
         flags(path, _TIMEOUTS, timeouts) & ~terminals,

@@ -58,11 +58,11 @@ def open_dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
     """
     import h5py
 
-    found = member(path, group, name)
+    found, key = member(path, group, name), key_of(group, name)
     if not isinstance(found, h5py.Dataset):
-        raise DemonstrationError(f"{path}: {key_of(group, name)} is a group, not an array")
-    check_numeric(path, key_of(group, name), found.dtype)
-    check_storage(path, key_of(group, name), found)
+        raise DemonstrationError(f"{path}: {key} is a group, not an array")
+    check_numeric(path, key, found.dtype)
+    check_storage(path, key, found)
     return found
 
 

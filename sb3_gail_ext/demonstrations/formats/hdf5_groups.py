@@ -57,16 +57,16 @@ def member(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
 
     :raises DemonstrationError: if it is missing or a link to elsewhere.
     """
+    if _is_inside(group, name):
+        return group[name]
     key = key_of(group, name)
-    if not _is_name(name) or not has_member(group, name):
-        found = in_one_line(", ".join(members(path, group)[:8]))
-        raise DemonstrationError(f"{path}: no {key} in it; found {found or 'nothing'}")
-    if not _is_inside(group, name):
+    if _is_name(name) and has_member(group, name):
         raise DemonstrationError(
             f"{path}: {key} is a link to elsewhere, which is never followed; copy what it points "
             "at into its place"
         )
-    return group[name]
+    found = in_one_line(", ".join(members(path, group)[:8]))
+    raise DemonstrationError(f"{path}: no {key} in it; found {found or 'nothing'}")
 
 
 def key_of(group: h5py.Group, name: str) -> str:
@@ -77,8 +77,9 @@ def key_of(group: h5py.Group, name: str) -> str:
 def in_one_line(text: object) -> str:
     """Foreign text for a message: printable, short, in one line."""
     plain = " ".join(str(text).encode("ascii", "backslashreplace").decode().split())
-    printable = "".join(c if c.isprintable() else "?" for c in plain)
-    return printable if len(printable) <= 200 else f"{printable[:200]}..."
+    if not plain.isprintable():
+        plain = "".join(c if c.isprintable() else "?" for c in plain)
+    return plain if len(plain) <= 200 else f"{plain[:200]}..."
 
 
 def _is_inside(group: h5py.Group, name: str) -> bool:

@@ -88,10 +88,11 @@ def _check_chunks(path: Path, key: str, dataset: h5py.Dataset) -> None:
 
 
 def _check_contiguous(path: Path, key: str, dataset: h5py.Dataset) -> None:
-    size = math.prod(dataset.shape) * dataset.id.get_type().get_size()
+    shape = dataset.shape
+    size = math.prod(shape) * dataset.id.get_type().get_size()
     stored = min(dataset.id.get_storage_size(), path.stat().st_size)
     if size > stored:
         raise DemonstrationError(
-            f"{path}: array {key} has the shape {dataset.shape} of {dataset.dtype}, but {stored} "
-            "bytes in the file: it was not written to the end; record it again"
+            f"{path}: array {key} has the shape {shape} of {dataset.dtype}, but {stored} bytes in "
+            "the file: it was not written to the end; record it again"
         )

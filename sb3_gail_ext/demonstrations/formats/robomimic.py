@@ -25,6 +25,7 @@ import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
 from sb3_gail_ext.demonstrations.formats.hdf5 import load_dataset, opened
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import (
     has_member,
@@ -38,13 +39,7 @@ from sb3_gail_ext.demonstrations.formats.robomimic_sensors import (
     sensors_of,
 )
 from sb3_gail_ext.demonstrations.formats.sizes import check_size
-from sb3_gail_ext.demonstrations.formats.steps import (
-    actions,
-    check_finite,
-    check_same_shapes,
-    check_steps,
-    rewards,
-)
+from sb3_gail_ext.demonstrations.formats.steps import check_steps, rewards
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 if TYPE_CHECKING:
@@ -67,33 +62,31 @@ def read_robomimic(path: Path) -> list[TrajectoryWithRew]:
         if not names:
             raise DemonstrationError(f"{path}: no demo_0 in data; a robomimic file has some")
         sensors = sensors_of(path, open_group(path, data, names[0]))
-        episodes = _collected(path, ((name, _episode(path, data, name, sensors)) for name in names))
-    check_same_shapes(path, episodes)
+        episodes = _collected(path, (_episode(path, data, name, sensors) for name in names))
     if not episodes:
         raise DemonstrationError(
             f"{path}: all demonstrations have one step, and without next_obs nobody knows where "
             "it led; add next_obs"
         )
-    return list(episodes.values())
+    check_alike(path, episodes)
+    return episodes
 
 
 def _number(name: str) -> tuple[int, str]:
     return int(name.removeprefix("demo_")), name
 
 
-def _collected(
-    path: Path, named: Iterable[tuple[str, TrajectoryWithRew | None]]
-) -> dict[str, TrajectoryWithRew]:
-    """The episodes that there are, if they are no more than the file can hold: one array may have
-    many names.
+def _collected(path: Path, episodes: Iterable[TrajectoryWithRew | None]) -> list[TrajectoryWithRew]:
+    """The episodes of which something is left, if they are no more than the file can hold: one
+    array may have many names.
     """
-    episodes, size = {}, 0
-    for name, episode in named:
+    collected, size = [], 0
+    for episode in episodes:
         if episode is not None:
-            episodes[name] = episode
+            collected.append(episode)
             size += array_obs(episode.obs).nbytes + episode.acts.nbytes + episode.rews.nbytes
             check_size(path, "data", size, path.stat().st_size)
-    return episodes
+    return collected
 
 
 def _episode(
@@ -106,18 +99,17 @@ def _episode(
             f"{path}: no rewards in {key_of(data, name)}; robomimic's dataset_states_to_obs.py "
             "adds them"
         )
-    acts = load_dataset(path, demo, "actions")
-    rews = load_dataset(path, demo, "rewards")
     obs = observations(path, demo, sensors)
-    final_obs = final_observation(path, demo, sensors, obs)
+    acts, rews = (load_dataset(path, demo, name) for name in ("actions", "rewards"))
     key = key_of(data, name)
-    named = {f"{key}/{array}": a for array, a in (("actions", acts), ("rewards", rews))}
-    check_steps(path, {f"{key}/obs": obs.shape} | {k: a.shape for k, a in named.items()})
-    check_finite(path, {f"{key}/obs": obs, f"{key}/next_obs": final_obs} | named)
-    acts, rews = actions(acts), rewards(path, f"{key}/rewards", rews)
-    if not len(final_obs):
+    shapes = {"obs": obs.shape, "actions": acts.shape, "rewards": rews.shape}
+    check_steps(path, {f"{key}/{array}": shape for array, shape in shapes.items()})
+    rews = rewards(path, f"{key}/rewards", rews)
+    final_obs = final_observation(path, demo, sensors, obs)
+    if len(final_obs):
+        obs = np.concatenate([obs, final_obs])
+    elif len(obs) > 1:
         acts, rews = acts[:-1], rews[:-1]
-    if not len(acts):
+    else:
         return None
-    whole = np.concatenate([obs, final_obs]) if len(final_obs) else obs
-    return TrajectoryWithRew(whole, acts, None, terminal=False, rews=rews)
+    return checked_trajectory(f"{path}: {key}", {"obs": obs, "acts": acts, "rews": rews})

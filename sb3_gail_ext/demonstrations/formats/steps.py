@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.numeric import first_not_finite
-from sb3_gail_ext.demonstrations.sampling import array_obs
 
 
 def check_steps(source: str | Path, shapes: Mapping[str, Sequence[int]]) -> None:
@@ -42,18 +40,6 @@ def check_finite(source: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def check_same_shapes(source: str | Path, episodes: Mapping[str, TrajectoryWithRew]) -> None:
-    """:raises DemonstrationError: naming the first episode whose steps look unlike the others."""
-    expected = None
-    for name, episode in episodes.items():
-        shapes = array_obs(episode.obs).shape[1:], episode.acts.shape[1:]
-        if shapes != (expected := expected or shapes):
-            raise DemonstrationError(
-                f"{source}: {name} has observations and actions of shapes {shapes}, the episodes "
-                f"before it {expected}; write one file per environment"
-            )
-
-
 def one_per_step(source: str | Path, key: str, array: np.ndarray) -> np.ndarray:
     """An array (T,), which recorders of vectorised environments write as (T, 1).
 
@@ -81,8 +67,3 @@ def rewards(source: str | Path, key: str, array: np.ndarray) -> np.ndarray:
     """Floating rewards (T,)."""
     flat = one_per_step(source, key, array)
     return flat if flat.dtype.kind == "f" else flat.astype(np.float64)
-
-
-def actions(array: np.ndarray) -> np.ndarray:
-    """Actions (T, ...); integers (T, 1), one choice per step, become (T,)."""
-    return array[:, 0] if array.dtype.kind in "iu" and array.shape[1:] == (1,) else array
