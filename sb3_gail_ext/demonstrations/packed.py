@@ -54,11 +54,11 @@ def pack(
     widths = [_n_floats(part) for part in parts]
     rows = np.empty((len(dones), sum(widths)), np.float32)
     columns = tuple(_side_by_side(widths))
-    arrays = [
+    stored_obs, stored_acts, stored_next_obs = (
         _joined(part) if at is None else _copied(part, rows[:, at])
         for part, at in zip(parts, columns, strict=True)
-    ]
-    packed = PackedTransitions(*arrays, dones=dones)
+    )
+    packed = PackedTransitions(stored_obs, stored_acts, stored_next_obs, dones)
     packed.rows, packed.columns = rows, (*columns, None)
     return packed
 
