@@ -6,8 +6,10 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
+import torch as th
 from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,6 +194,48 @@ def test_mapped_images_get_their_channels_first_in_their_file(frames: np.ndarray
     for mine, other in zip(mapped, loaded, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), other)
     check_fits_spaces(mapped, space, spaces.Discrete(4))
+
+
+class Noise(gym.Env):
+    """Random frames, whatever is done."""
+
+    observation_space = spaces.Box(0, 255, (36, 36, 3), np.uint8)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.t = 0
+        return self._frame(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.t += 1
+        return self._frame(), 0.0, False, self.t == 9, {}
+
+    def _frame(self) -> np.ndarray:
+        return self.np_random.integers(256, size=(36, 36, 3), dtype=np.uint8)
+
+
+def test_a_file_too_large_for_memory_teaches_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / "images.npz"
+    obs = rng.integers(256, size=(2, 12, 36, 36, 3), dtype=np.uint8)
+    acs = rng.integers(2, size=(2, 12))
+    np.savez(path, ep_rets=np.zeros(2), obs=obs, acs=acs, rews=np.zeros((2, 12)))
+    quick = {"n_steps": 16, "n_epochs": 1, "batch_size": 16, "discriminator_batch_size": 16}
+    quick |= {"warm_start_updates": 2, "n_discriminator_updates": 2}
+    models = []
+    for largest in (2**30, 1):
+        monkeypatch.setattr("sb3_gail_ext.demonstrations.formats.sizes.MAPPED_FROM_BYTES", largest)
+        model = sg.GAIL("CnnPolicy", Noise(), path, seed=0, device="cpu", **quick)
+        models.append(model.learn(32))
+    loaded, mapped = models
+    assert isinstance(loaded.expert.obs, np.ndarray)
+    assert isinstance(mapped.expert.obs, MappedRows)
+    assert all(map(is_mapped, mapped.expert.obs.episodes))
+    assert loaded.learned_from.sha256 == mapped.learned_from.sha256
+    weights = (model.policy.state_dict().values() for model in models)
+    assert all(th.equal(one, other) for one, other in zip(*weights, strict=True))
 
 
 def test_rows_of_a_mapped_file_are_indexed_as_an_array_is(frames: np.ndarray) -> None:

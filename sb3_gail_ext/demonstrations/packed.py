@@ -46,7 +46,7 @@ def pack(
 ) -> PackedTransitions:
     """Copy episodes' arrays, each (T, ...), one after the other: floats into one float32 matrix.
 
-    Integers keep their dtype, and where they are memory-mapped, nothing of them is read.
+    Integers keep their dtype, and of images that are memory-mapped nothing is read.
 
     :param dones: (n,) bool, of all episodes.
     """
@@ -81,7 +81,8 @@ def _copied(part: Sequence[np.ndarray], columns: np.ndarray) -> np.ndarray:
 
 
 def _joined(part: Sequence[np.ndarray]) -> Any:
-    if any(map(is_mapped, part)):
+    is_image = part[0].ndim > 2  # actions are small
+    if is_image and any(map(is_mapped, part)):
         return MappedRows(part)
     joined = part[0] if len(part) == 1 else np.concatenate(part)
     return np.ascontiguousarray(joined, np.float32 if joined.dtype.kind == "f" else None)

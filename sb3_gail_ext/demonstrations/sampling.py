@@ -18,7 +18,7 @@ TERMINAL_SHARE = "terminal_share"  # in a step's info: of its episode's steps, t
 def flatten(demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBatch:
     """One contiguous float32 copy of all transitions, from which `take` draws fast.
 
-    Integers (images, discrete actions) stay integers; memory-mapped ones stay in their file.
+    Integers (images, discrete actions) stay integers; memory-mapped images stay in their file.
 
     :raises DemonstrationError: if there are none.
     """
