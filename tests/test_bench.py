@@ -381,7 +381,7 @@ def test_the_data_suite_measures_all_in_turn_and_leaves_no_files(
     sizes: dict[str, Any] = {"n_episodes": 2, "n_steps": 4, "n_transitions": [1024, 1100]}
     results = run_data_suite(tmp_path, **sizes, repeats=2, imitation_repeats=1, seconds=0.01)
     assert [row["loader"] for row in results["loading"]] == [*LOADERS, *list(LOADERS)[:3]]
-    assert len(results["batches"]) == 2 * 2 * 2
+    assert len(results["batches"]) == 2 * 2 * 3
     for row in results["batches"]:
         assert len(row["per_second"]) == 2
         assert min(row["per_second"]) > 0

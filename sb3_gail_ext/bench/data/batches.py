@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch as th
-from gymnasium import spaces
 from imitation.algorithms.base import make_data_loader
 from imitation.data.types import Trajectory
 from imitation.util.util import endless_iter
 
-from sb3_gail_ext.bench.data.synthetic import ACT_DIM, OBS_DIM, random_episodes
+from sb3_gail_ext.bench.data.forms import Finish, forms
+from sb3_gail_ext.bench.data.synthetic import random_episodes
 from sb3_gail_ext.demonstrations.sampling import flatten
-from sb3_gail_ext.rewards.networks import NormalizedRewardNet, default_reward_net
 
 BATCH_SIZE = 1024
 Draw = Callable[[], tuple[Any, ...]]  # obs, acts, next_obs and dones of one batch
@@ -41,21 +39,10 @@ def imitations(episodes: Sequence[Trajectory]) -> Draw:
 DRAWS = {"ours": ours, "imitation": imitations}
 
 
-def _as_tensors(*batch: np.ndarray) -> list[th.Tensor]:
-    return [th.as_tensor(array) for array in batch]
-
-
-def _as_inputs() -> Callable[..., Any]:
-    """What the discriminator's net makes of a batch: float32 tensors on its device."""
-    obs_space = spaces.Box(-np.inf, np.inf, (OBS_DIM,), np.float32)
-    act_space = spaces.Box(0, 1, (ACT_DIM,), np.float32)
-    return NormalizedRewardNet(default_reward_net(obs_space, act_space)).preprocess
-
-
 def measure_batches(
     n_transitions: Sequence[int], repeats: int, seconds: float
 ) -> list[dict[str, Any]]:
-    """All numbers of transitions, both sides and both forms of a batch, in turn in each repeat.
+    """All numbers of transitions, both sides and all forms of a batch, in turn in each repeat.
 
     :param seconds: of each repeat of each.
     :returns: rows of `transitions`, `drawn_by`, `batch_as` and `per_second`, one for each repeat.
@@ -64,7 +51,7 @@ def measure_batches(
         ({"transitions": n, "drawn_by": name, "batch_as": form}, draw, finish)
         for n in n_transitions
         for name, draw in _draws_of(n)
-        for form, finish in (("tensors", _as_tensors), ("discriminator's inputs", _as_inputs()))
+        for form, finish in forms(BATCH_SIZE).items()
     ]
     rates: list[list[float]] = [[] for _ in rows]
     for _ in range(repeats):
@@ -81,7 +68,7 @@ def _draws_of(n_transitions: int) -> Iterator[tuple[str, Draw]]:
     return ((name, draws(episodes)) for name, draws in DRAWS.items())
 
 
-def _per_second(draw: Draw, finish: Callable[..., Any], seconds: float) -> float:
+def _per_second(draw: Draw, finish: Finish, seconds: float) -> float:
     finish(*draw())  # `imitation` shuffles all before its first
     n, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:

@@ -92,7 +92,8 @@ def _how(results: dict[str, Any], command: str) -> str:
     return (
         f"{results['episodes']:,} episodes x {results['steps']:,} steps, arrays of "
         f"{results['array_bytes'] / 1e6:,.1f} MB, in the system's cache. Memory: the most held "
-        "while loading, without what the process held before. Batches of 1,024. Median (smallest "
+        "while loading, without what the process held before. Batches of 1,024, taken as far as "
+        "PyTorch's tensors, the discriminator's inputs, or one step of it. Median (smallest "
         f"to largest) over the repeats, one thread. {describe_machine()}. {versions}.\n\n"
         f"```\n{command}\n```\n"
     )
