@@ -30,6 +30,7 @@ from sb3_gail_ext.demonstrations.checking.check import check_demonstrations
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, save_demonstrations
 from sb3_gail_ext.demonstrations.recording import record_demonstrations
+from sb3_gail_ext.demonstrations.splitting import split_demonstrations
 from sb3_gail_ext.envs import register_envs
 from sb3_gail_ext.evaluation.evaluate import evaluate
 from sb3_gail_ext.evaluation.keep_best import KeepBestImitator
@@ -69,6 +70,7 @@ __all__ = [
     "load_reward",
     "record_demonstrations",
     "save_demonstrations",
+    "split_demonstrations",
 ]
 
 

@@ -1,6 +1,7 @@
 """The benchmark harness: what it reads off curves and clocks, its tables, and one real run."""
 
 import inspect
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -12,13 +13,23 @@ import pytest
 
 from sb3_gail_ext import DemonstrationError, load_demonstrations, save_demonstrations
 from sb3_gail_ext.algorithms.off_policy import AdversarialOffPolicy
+from sb3_gail_ext.bench.data import memory
+from sb3_gail_ext.bench.data.batches import BATCH_SIZE, DRAWS
+from sb3_gail_ext.bench.data.child import measure
+from sb3_gail_ext.bench.data.loading import LOADERS, measure_loading
+from sb3_gail_ext.bench.data.report import batches_table, loading_table, scale_table
+from sb3_gail_ext.bench.data.report import write_report as write_data_report
+from sb3_gail_ext.bench.data.suite import run_data_suite
+from sb3_gail_ext.bench.data.synthetic import random_episodes, write_files
 from sb3_gail_ext.bench.learning import time_to_levels
 from sb3_gail_ext.bench.methods import METHODS
+from sb3_gail_ext.bench.process import BenchError, run_module
 from sb3_gail_ext.bench.stopwatch import Stopwatch
-from sb3_gail_ext.bench.suite import BenchError, run_suite, write_report
+from sb3_gail_ext.bench.suite import run_suite, write_report
 from sb3_gail_ext.bench.tables import learning_table, median_reached, throughput_table
 from sb3_gail_ext.bench.task import Cell, Task
-from sb3_gail_ext.cli import bench as bench_command
+from sb3_gail_ext.cli.bench import data as data_command
+from sb3_gail_ext.cli.bench import training as bench_command
 from sb3_gail_ext.cli.main import build_parser, main
 
 HOPPER = "expert_data/HopperMuJoCoEnv-v0/deterministic.trpo.Hopper.0.00.npz"
@@ -285,6 +296,143 @@ def test_peers_learn_and_can_be_evaluated(method: str) -> None:
     assert seen[-1] == {"sac": 20, "dac": 20, "bc": 0, "imitation_bc": 0}.get(method, 2048)
     actions, _ = peer.model.predict(np.zeros((3, 11), np.float32), deterministic=True)
     assert actions.shape == (3, 3)
+
+
+# --- Data --------------------------------------------------------------------------------------
+
+
+def test_the_most_memory_held_is_seen_though_it_is_given_back() -> None:
+    before = memory.start_peak()
+    np.ones(8_000_000)  # 64 MB
+    assert 60e6 < memory.peak() - before < 90e6
+
+
+def test_both_packages_load_the_same_synthetic_demonstrations(tmp_path: Path) -> None:
+    array_bytes = write_files(tmp_path, 3, 5)
+    assert array_bytes == 4 * (3 + 3 * 5 * (11 + 3 + 1))
+    loaded = {name: how.load(tmp_path / how.file) for name, how in LOADERS.items()}
+    for name in ("stored", "compressed"):
+        assert [len(episode) for episode in loaded[name]] == [4, 4, 4]
+    assert len(loaded["ours"]) == len(loaded["imitation"]) == 12
+    for name in ("obs", "acts", "next_obs", "dones"):
+        ours, theirs = (getattr(loaded[by], name) for by in ("ours", "imitation"))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    measured = measure_loading("stored", tmp_path)
+    assert measured["seconds"] > 0
+    assert measured["peak_bytes"] >= 0
+
+
+@pytest.mark.parametrize("draws", DRAWS.values(), ids=list(DRAWS))
+def test_draws_are_batches_of_whole_transitions(draws: Any) -> None:
+    episodes = random_episodes(1500, n_steps=400)
+    assert [len(episode) for episode in episodes] == [400, 400, 400, 300]
+    follows = {bytes(o): bytes(n) for e in episodes for o, n in itertools.pairwise(e.obs)}
+    obs, acts, next_obs, dones = draws(episodes)()
+    assert (obs.shape, acts.shape, dones.shape) == ((1024, 11), (1024, 3), (1024,))
+    for before, after in zip(obs, next_obs, strict=True):
+        assert follows[bytes(before)] == bytes(after)
+    assert {array.dtype for array in (obs, acts, next_obs)} == {np.dtype(np.float32)}
+
+
+def data_rows() -> list[dict[str, Any]]:
+    rates = {
+        (4, "ours"): [100.0, 200.0],
+        (4, "imitation"): [10.0, 10.0],
+        (9, "ours"): [90.0, 100.0],
+        (9, "imitation"): [9.0, 4.0],
+    }
+    return [
+        {"transitions": n, "drawn_by": by, "batch_as": "tensors", "per_second": measured}
+        for (n, by), measured in rates.items()
+    ]
+
+
+def test_data_tables_pair_the_repeats() -> None:
+    _, _, few, many = batches_table(data_rows()).strip().splitlines()
+    assert few == "| 4 | tensors | 150 (100 to 200) | 10 | 15 (10 to 20) |"
+    # 10 and 25: not 95 / 6.5.
+    assert many.endswith("| 18 (10 to 25) |")
+    header, _, ours, imitations = scale_table(data_rows()).strip().splitlines()
+    assert "rate with 9 / with 4" in header
+    assert ours == "| ours | tensors | 0.70 (0.50 to 0.90) |"
+    assert imitations == "| imitation | tensors | 0.65 (0.40 to 0.90) |"
+
+
+def test_memory_is_counted_in_sizes_of_the_arrays() -> None:
+    loading = [
+        {"loader": name, "repeat": repeat, "seconds": 1.0 + repeat, "peak_bytes": 30 + 10 * repeat}
+        for name in LOADERS
+        for repeat in range(1 if name == "imitation" else 3)
+    ]
+    table = loading_table({"loading": loading, "array_bytes": 20}).strip().splitlines()
+    assert table[2].startswith("| stored.npz | load_demonstrations | trajectories |")
+    assert table[2].endswith("| 2.00 (1.00 to 3.00) | 2.00 (1.50 to 2.50) | 3 |")
+    assert table[5].endswith("| 1.00 | 1.50 | 1 |")
+
+
+def test_the_data_suite_measures_all_in_turn_and_leaves_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(module: str, *arguments: Path, name: str, log: Path) -> None:
+        assert module == "sb3_gail_ext.bench.data.child"
+        measure(*arguments)
+
+    monkeypatch.setattr("sb3_gail_ext.bench.data.suite.run_module", here)
+    sizes: dict[str, Any] = {"n_episodes": 2, "n_steps": 4, "n_transitions": [1024, 1100]}
+    results = run_data_suite(tmp_path, **sizes, repeats=2, imitation_repeats=1, seconds=0.01)
+    assert [row["loader"] for row in results["loading"]] == [*LOADERS, *list(LOADERS)[:3]]
+    assert len(results["batches"]) == 2 * 2 * 3
+    for row in results["batches"]:
+        assert len(row["per_second"]) == 2
+        assert min(row["per_second"]) > 0
+    assert list(tmp_path.iterdir()) == []
+    tables = write_data_report(results, tmp_path, "sb3-gail bench data")
+    assert tables in (tmp_path / "bench.md").read_text()
+    assert json.loads((tmp_path / "bench.json").read_text()) == results
+
+
+def test_a_module_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with pytest.raises(BenchError, match=r"^reading failed: .*nowhere.*all of it: ") as caught:
+        run_module("json.tool", tmp_path / "nowhere", name="reading", log=log)
+    assert "\n" not in str(caught.value)
+    assert "nowhere" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--episodes", "0"], "--episodes"),
+        (["--steps", "1"], "--steps is 1; give 2 or more"),
+        (["--transitions", "5000", "1000"], "--transitions is 1000; a batch needs 1024"),
+        (["--imitation-repeats", "0"], "--imitation-repeats"),
+        (["--env", "HopperMuJoCoEnv-v0"], "--env"),
+    ],
+)
+def test_data_needs_no_environment_and_refuses_bad_sizes(
+    arguments: list[str], words: str, capsys: Any, tmp_path: Path
+) -> None:
+    try:
+        status = main(["bench", "data", "--out", str(tmp_path / "new"), *arguments])
+    except SystemExit as stop:  # argparse's
+        status = int(stop.code or 0)
+    assert status == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_help_of_data_has_its_own_options_only(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "data", "--help"])
+    help_text = capsys.readouterr().out
+    assert "--episodes" in help_text
+    assert not [name for name in ("--env", "--demos", "--seeds", "--jobs") if name in help_text]
+
+
+def test_the_commands_batch_is_the_one_that_is_drawn() -> None:
+    assert data_command._BATCH_SIZE == BATCH_SIZE
 
 
 # --- The command -------------------------------------------------------------------------------

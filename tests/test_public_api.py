@@ -17,6 +17,7 @@ CONTRACT = {
         *("model", "env", "n_episodes", "deterministic", "seed", "min_return", "progress_bar"),
     ],
     "check_demonstrations": ["demonstrations", "env", "n_episodes"],
+    "split_demonstrations": ["trajectories", "validation_fraction", "seed"],
     "adversarial": ["generator"],
 }
 
@@ -49,7 +50,8 @@ def test_signatures_of_the_contract(name: str) -> None:
 
 
 def test_options_are_keyword_only() -> None:
-    for name in ("load_demonstrations", "save_demonstrations", "record_demonstrations"):
+    names = ("load_demonstrations", "save_demonstrations", "record_demonstrations")
+    for name in (*names, "split_demonstrations"):
         parameters = inspect.signature(getattr(sg, name)).parameters.values()
         assert all(p.kind is p.KEYWORD_ONLY for p in parameters if p.default is not p.empty)
     for algorithm in (sg.GAIL, sg.AIRL, sg.GAIfO):

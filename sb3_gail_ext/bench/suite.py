@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,13 +12,10 @@ from tqdm import tqdm
 
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.bench.plots import plot_learning
+from sb3_gail_ext.bench.process import run_module
 from sb3_gail_ext.bench.tables import learning_table, throughput_table
 from sb3_gail_ext.bench.task import Cell
 from sb3_gail_ext.machine import describe_machine
-
-
-class BenchError(RuntimeError):
-    """A cell that did not come to its end; the line says where its output lies."""
 
 
 def run_suite(cells: Sequence[Cell], folder: Path, *, jobs: int = 1) -> list[dict[str, Any]]:
@@ -87,15 +81,5 @@ def _result_of(cell: Cell, folder: Path) -> dict[str, Any]:
 def _run_in_process(cell: Cell, path: Path) -> None:
     specification, log = path.with_suffix(".cell"), path.with_suffix(".log")
     specification.write_text(cell.to_json())
-    command = [sys.executable, "-m", "sb3_gail_ext.bench.run", str(specification), str(path)]
-    # Before NumPy and torch are imported, or they take every core.
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    with log.open("w") as output:
-        done = subprocess.run(
-            command, env={**os.environ, **one_thread}, stdout=output, stderr=subprocess.STDOUT
-        )
-    if done.returncode:
-        last = (log.read_text().strip().splitlines() or ["no output"])[-1]
-        raise BenchError(f"{cell.id} failed: {last} (all of it: {log})")
+    run_module("sb3_gail_ext.bench.run", specification, path, name=cell.id, log=log)
     specification.unlink()
-    log.unlink()

@@ -36,13 +36,13 @@ def throughput_table(results: Sequence[Result]) -> str:
             [
                 label,
                 f"{transitions:,}" if transitions else "as drawn",
-                _spread([r["result"]["steps_per_second"] for r in group], "{:,.0f}"),
-                _spread(ratios, "{:.2f}"),
+                spread([r["result"]["steps_per_second"] for r in group], "{:,.0f}"),
+                spread(ratios, "{:.2f}"),
                 *(_share(group, stage) for stage in _STAGES),
                 f"{max(r['result']['peak_memory_mb'] for r in group):,} MB",
             ]
         )
-    return _markdown(header, rows)
+    return markdown(header, rows)
 
 
 def learning_table(results: Sequence[Result], peer: str = "imitation") -> str:
@@ -70,18 +70,18 @@ def learning_table(results: Sequence[Result], peer: str = "imitation") -> str:
             [
                 env_id,
                 label,
-                _spread([r["result"]["evaluations"][0][2] for r in group], "{:.2f}"),
+                spread([r["result"]["evaluations"][0][2] for r in group], "{:.2f}"),
                 f"{sum(s is not None for s in _values(group, 'steps_to_90'))} of {len(group)}",
-                *(_spread(_values(group, f"steps_to_{n}"), "{:,.0f}") for n in ("50", "90", "95")),
-                _spread(_values(group, "seconds_to_90"), "{:,.0f}"),
+                *(spread(_values(group, f"steps_to_{n}"), "{:,.0f}") for n in ("50", "90", "95")),
+                spread(_values(group, "seconds_to_90"), "{:,.0f}"),
                 _time_ratio(group, peers),
                 f"{min(worst):.2f}" if worst else "-",
-                _spread(_values(group, "final"), "{:.2f}"),
-                _spread([p for p in map(_picked, group) if p is not None], "{:.2f}"),
+                spread(_values(group, "final"), "{:.2f}"),
+                spread([p for p in map(_picked, group) if p is not None], "{:.2f}"),
                 f"{max(_values(group, 'peak_memory_mb')):,} MB",
             ]
         )
-    return _markdown(header, rows)
+    return markdown(header, rows)
 
 
 def _picked(cell: Result) -> float | None:
@@ -114,7 +114,7 @@ def _paired_ratios(group: Sequence[Result], baseline: Sequence[Result]) -> list[
     return [r["result"]["steps_per_second"] / speed[r["seed"]] for r in group if r["seed"] in speed]
 
 
-def _spread(values: Sequence[float | None], form: str) -> str:
+def spread(values: Sequence[float | None], form: str) -> str:
     """Median (smallest to largest); `never` where a level was not reached."""
     if not values:
         return "-"
@@ -158,6 +158,6 @@ def _grouped(
     return list(groups.items())
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -34,9 +34,9 @@ class SQILReplayBuffer(TrimmedReplayBuffer):
         """:param expert: its actions as the buffer stores them: a Box's scaled to [-1, 1]."""
         dtype = flat_space(self.observation_space).dtype
         self.expert = TransitionBatch(
-            obs=expert.obs.astype(dtype),
-            acts=expert.acts.reshape(len(expert), self.action_dim).astype(self.actions.dtype),
-            next_obs=expert.next_obs.astype(dtype),
+            obs=_as_dtype(expert.obs, dtype),
+            acts=_as_dtype(expert.acts.reshape(len(expert), self.action_dim), self.actions.dtype),
+            next_obs=_as_dtype(expert.next_obs, dtype),
             dones=expert.dones,
         )
 
@@ -86,3 +86,8 @@ def sqil_buffer_class(observation_space: spaces.Space) -> type[SQILReplayBuffer]
     if isinstance(observation_space, spaces.Dict):
         return SQILDictReplayBuffer
     return SQILReplayBuffer
+
+
+def _as_dtype(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """Itself if it has that one: it may be large, or a memory-mapped file's."""
+    return array if array.dtype == dtype else np.asarray(array, dtype)

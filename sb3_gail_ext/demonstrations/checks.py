@@ -43,7 +43,7 @@ def misfits(
     ]
     yield from misshapen
     for name in ("obs", "acts", "next_obs"):
-        if not np.isfinite(getattr(transitions, name)).all():
+        if not _is_finite(getattr(transitions, name)):
             yield f"{source}: {name} holds NaN or infinity; record it again"
     if misshapen:
         return
@@ -84,6 +84,11 @@ def _misshapen(array: np.ndarray, name: str, space: spaces.Space, source: str) -
             f"{source}: {name} has shape {array.shape[1:]} per step, but the environment's is "
             f"{space.shape}; these demonstrations belong to another environment"
         )
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Integers are, and need not be read: they may be images in a memory-mapped file."""
+    return array.dtype.kind in "iub" or bool(np.isfinite(array).all())
 
 
 def _out_of_bounds(acts: np.ndarray, space: spaces.Box, source: str) -> Iterator[str]:

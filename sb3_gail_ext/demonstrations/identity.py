@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
+
+_AT_ONCE = 2**22  # bytes
 
 
 @dataclass(frozen=True)  # SB3 would write a tuple as a JSON list
@@ -33,5 +36,13 @@ def arrays_sha256(expert: TransitionBatch) -> str:
     """Of obs, acts, next_obs and dones, one after the other, in C order, 64 hex digits."""
     digest = hashlib.sha256()
     for array in expert:
-        digest.update(np.ascontiguousarray(array).data)
+        for rows in _a_few_at_a_time(array):
+            digest.update(np.ascontiguousarray(rows).data)
     return digest.hexdigest()
+
+
+def _a_few_at_a_time(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Parts of a few MB: columns of a matrix are copied, and images may not fit into memory."""
+    bytes_per_row = int(np.prod(array.shape[1:])) * array.dtype.itemsize
+    n = max(_AT_ONCE // max(bytes_per_row, 1), 1)
+    return (array[start : start + n] for start in range(0, len(array), n))

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 
+from sb3_gail_ext.demonstrations.mapped import MappedRows
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 
 
@@ -17,9 +18,11 @@ def order_axes_as(observation_space: spaces.Space, transitions: TransitionBatch)
     SB3 does the same to the environment (VecTransposeImage); demonstrations are recorded before.
     Anything else passes as it is.
     """
-    obs, acts, next_obs, dones = transitions
-    obs, next_obs = (channels_as(observation_space, images) for images in (obs, next_obs))
-    return TransitionBatch(obs, acts, next_obs, dones)
+    obs = channels_as(observation_space, transitions.obs)
+    if obs is transitions.obs:
+        return transitions
+    next_obs = channels_as(observation_space, transitions.next_obs)
+    return TransitionBatch(obs, transitions.acts, next_obs, transitions.dones)
 
 
 def channels_as(observation_space: spaces.Space, images: Any) -> Any:
@@ -35,4 +38,6 @@ def channels_as(observation_space: spaces.Space, images: Any) -> Any:
         or (height_width_channels[-1], *height_width_channels[:-1]) != observation_space.shape
     ):
         return images
+    if isinstance(images, MappedRows):
+        return images.map(lambda episode: np.moveaxis(episode, -1, 1))
     return np.ascontiguousarray(np.moveaxis(images, -1, 1))

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from imitation.data.types import DictObs, Trajectory, TrajectoryWithRew, Transitions
 
 from sb3_gail_ext.demonstrations.ends import is_terminal, last_info
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.packed import pack
+from sb3_gail_ext.demonstrations.transitions import TransitionBatch
 
 TERMINAL_SHARE = "terminal_share"  # in a step's info: of its episode's steps, the terminal ones
 
 
-class TransitionBatch(NamedTuple):
-    """Transitions as the discriminator sees them.
-
-    Observations and actions are those of the environment: not normalised, actions inside their
-    bounds. Float arrays are float32.
-    """
-
-    obs: np.ndarray  # (batch, *obs_shape)
-    acts: np.ndarray  # (batch, *act_shape)
-    next_obs: np.ndarray  # (batch, *obs_shape)
-    dones: np.ndarray  # (batch,) bool: a true terminal state, never a time limit
-
-    def __len__(self) -> int:
-        return len(self.obs)
-
-    def take(self, index: np.ndarray) -> TransitionBatch:
-        """The transitions at `index`, an integer array of shape (n,)."""
-        return TransitionBatch(*(array[index] for array in self))
-
-
 def flatten(demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBatch:
-    """One contiguous copy of all transitions.
+    """One contiguous float32 copy of all transitions, from which `take` draws fast.
+
+    Integers (images, discrete actions) stay integers; memory-mapped images stay in their file.
 
     :raises DemonstrationError: if there are none.
     """
@@ -43,13 +26,13 @@ def flatten(demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBat
         raise DemonstrationError("demonstrations are empty; give at least one trajectory")
     if isinstance(demonstrations, Transitions):
         d = demonstrations
-        return TransitionBatch(
-            _single(d.obs), _single(d.acts), _single(d.next_obs), np.asarray(d.dones, bool)
-        )
-    return TransitionBatch(
-        obs=_single(np.concatenate([array_obs(t.obs)[:-1] for t in demonstrations])),
-        acts=_single(np.concatenate([t.acts for t in demonstrations])),
-        next_obs=_single(np.concatenate([array_obs(t.obs)[1:] for t in demonstrations])),
+        obs, next_obs = array_obs(d.obs), array_obs(d.next_obs)
+        return pack([obs], [d.acts], [next_obs], np.asarray(d.dones, bool))
+    observations = [array_obs(t.obs) for t in demonstrations]
+    return pack(
+        obs=[obs[:-1] for obs in observations],
+        acts=[t.acts for t in demonstrations],
+        next_obs=[obs[1:] for obs in observations],
         dones=np.concatenate([_dones(t) for t in demonstrations]),
     )
 
@@ -120,10 +103,3 @@ def _dones(trajectory: Trajectory) -> np.ndarray:
     dones = np.zeros(len(trajectory), dtype=bool)
     dones[-1] = is_terminal(trajectory)
     return dones
-
-
-def _single(array: np.ndarray | DictObs) -> np.ndarray:
-    """float64 becomes float32; integers (discrete actions, images) stay."""
-    array = array_obs(array)
-    dtype = np.float32 if array.dtype.kind == "f" else array.dtype
-    return np.ascontiguousarray(array, dtype=dtype)

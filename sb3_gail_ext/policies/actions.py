@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from imitation.data.types import Observation, maybe_unwrap_dictobs, maybe_wrap_in_dictobs
+from imitation.data.types import DictObs, Observation, maybe_unwrap_dictobs
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import obs_as_tensor
@@ -35,7 +35,7 @@ def as_policy_knows(
         acts = model.policy.scale_action(acts)
     if isinstance(model.action_space, spaces.Box):
         acts = acts.reshape(len(acts), -1)
-    return maybe_wrap_in_dictobs(seen), acts
+    return DictObs(seen) if isinstance(seen, dict) else seen, acts
 
 
 def as_tensors(obs: Observation, device: th.device) -> th.Tensor | dict[str, th.Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sb3_gail_ext.demonstrations.cards import package_versions, sha256
 from sb3_gail_ext.demonstrations.files import load_demonstrations
+from sb3_gail_ext.demonstrations.identity import arrays_sha256
 from sb3_gail_ext.demonstrations.sampling import TransitionBatch
 from sb3_gail_ext.presets.values import as_data
 from sb3_gail_ext.tracking.session import TrackingError
@@ -77,10 +77,7 @@ def _identity(path: Path | None, expert: TransitionBatch | None) -> dict[str, An
         return {"demonstrations": path.name, "demonstrations_sha256": sha256(path)}
     if expert is None:
         return {"demonstrations": None, "demonstrations_sha256": None}
-    digest = hashlib.sha256()
-    for array in expert:
-        digest.update(array.tobytes())
-    return {"demonstrations": "in memory", "demonstrations_sha256": digest.hexdigest()}
+    return {"demonstrations": "in memory", "demonstrations_sha256": arrays_sha256(expert)}
 
 
 def _settings(model: BaseAlgorithm) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`sb3-gail bench`: measure this package against `imitation` and plain SB3, in one run."""
+"""`sb3-gail bench learning` and `throughput`: train, against `imitation` and plain SB3."""
 
 from __future__ import annotations
 
@@ -33,16 +33,26 @@ SAC_SETTINGS = {"batch_size": 128, "train_freq": 4, "gradient_steps": 1, "learni
 METHODS = tuple(name for name in ALL_METHODS if name != "dagger")
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "bench",
-        help="measure speed and time to expert against imitation and SB3",
-        description="learning: steps and seconds to 50, 90 and 95 %% of the expert, and the worst "
-        "evaluation afterwards. throughput: environment steps per second, and where time goes.",
-        epilog=_EPILOG,
-        formatter_class=common.HelpFormatter,
-    )
-    parser.add_argument("kind", choices=("learning", "throughput"), help="what to measure")
+_KINDS = {
+    "learning": "steps and seconds to 50, 90 and 95 %% of the expert, and the worst evaluation "
+    "afterwards",
+    "throughput": "environment steps per second, and where time goes",
+}
+
+
+def add_parsers(kinds: argparse._SubParsersAction) -> None:
+    for kind, what in _KINDS.items():
+        parser = kinds.add_parser(
+            kind,
+            help=what,
+            description=f"Measure {what}.",
+            epilog=_EPILOG,
+            formatter_class=common.HelpFormatter,
+        )
+        _add_arguments(parser)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_env(parser)
     parser.add_argument("--demos", required=True, type=Path, help="file of demonstrations")
     parser.add_argument("--limit", type=int, help="use this many episodes, drawn with the seed")
@@ -70,7 +80,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from sb3_gail_ext.bench.suite import BenchError, run_suite, write_report
+    from sb3_gail_ext.bench.process import BenchError
+    from sb3_gail_ext.bench.suite import run_suite, write_report
     from sb3_gail_ext.presets.errors import PresetError
 
     _check(arguments)
