@@ -1,5 +1,6 @@
 """`check_demonstrations` and `sb3-gail demos check`: each finding, and whose dynamics it is."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -230,7 +231,7 @@ def test_a_failure_among_successes(episodes: Episodes) -> None:
 
 def limited(n: int) -> gym.Env:
     env = Box3()
-    env.spec = gym.spec("CartPole-v1")
+    env.spec = copy.deepcopy(gym.spec("CartPole-v1"))  # the registry's own stays as it is
     env.spec.max_episode_steps = n
     return env
 
