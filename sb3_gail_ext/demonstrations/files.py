@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.chapter import (
     REQUIRED_KEYS,
     read_chapter,
@@ -19,7 +19,6 @@ from sb3_gail_ext.demonstrations.formats.chapter import (
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
 from sb3_gail_ext.demonstrations.formats.d4rl import D4RL_KEYS, read_d4rl
 from sb3_gail_ext.demonstrations.formats.format import Format
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 from sb3_gail_ext.demonstrations.formats.imitation_dataset import (
     IMITATION_FILES,
     read_imitation,

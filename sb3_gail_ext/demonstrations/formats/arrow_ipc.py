@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats import sizes
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,10 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.hdf5 import opened
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import (
-    in_one_line,
     is_group,
     members,
     open_group,

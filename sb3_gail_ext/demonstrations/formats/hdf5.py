@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats import sizes
 from sb3_gail_ext.demonstrations.formats.hdf5_chunks import read_chunks
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line, key_of, member
+from sb3_gail_ext.demonstrations.formats.hdf5_groups import key_of, member
 from sb3_gail_ext.demonstrations.formats.hdf5_storage import check_storage
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
 

@@ -14,9 +14,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.hdf5_chunks import filters_of, stored_chunks
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 
 if TYPE_CHECKING:
     import h5py

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.hdf5_filters import undo
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 
 if TYPE_CHECKING:
     import h5py

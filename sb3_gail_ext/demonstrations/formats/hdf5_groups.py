@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 
 if TYPE_CHECKING:
     import h5py
@@ -72,14 +72,6 @@ def member(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
 def key_of(group: h5py.Group, name: str) -> str:
     """The full name of a member, for messages."""
     return in_one_line(f"{(group.name or '').strip('/')}/{name}".lstrip("/"))
-
-
-def in_one_line(text: object) -> str:
-    """Foreign text for a message: printable, short, in one line."""
-    plain = " ".join(str(text).encode("ascii", "backslashreplace").decode().split())
-    if not plain.isprintable():
-        plain = "".join(c if c.isprintable() else "?" for c in plain)
-    return plain if len(plain) <= 200 else f"{plain[:200]}..."
 
 
 def _is_inside(group: h5py.Group, name: str) -> bool:

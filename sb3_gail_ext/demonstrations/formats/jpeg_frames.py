@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.sizes import check_size
 
 _MODES = {(): "L", (3,): "RGB"}  # Pillow's, by what follows height and width

@@ -20,9 +20,8 @@ from typing import Any
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import infos_of_end
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
-from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
 from sb3_gail_ext.demonstrations.formats.json_files import load_json
 from sb3_gail_ext.demonstrations.formats.minari_arrow import arrow_episodes
 from sb3_gail_ext.demonstrations.formats.minari_hdf5 import hdf5_episodes

@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 
 _LONGEST_HEADER = 10_000  # bytes, NumPy's own limit: beyond, its parser can be made to crash
 _READERS = {
@@ -40,7 +40,7 @@ def read_header(source: str | Path, key: str, stream: IO[bytes]) -> Header:
         text = stream.read(min(int.from_bytes(length, "little"), _LONGEST_HEADER))
         shape, fortran_order, dtype = parse(io.BytesIO(length + text))
     except Exception as error:  # foreign bytes: NumPy raises whatever it stumbles on
-        cause = f"version {error}" if isinstance(error, KeyError) else str(error)
+        cause = in_one_line(f"version {error}" if isinstance(error, KeyError) else error)
         raise DemonstrationError(
             f"{source}: array {key} has no NumPy header that can be read ({cause}); copy the file "
             "again"

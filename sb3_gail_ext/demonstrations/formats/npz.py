@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats import sizes
 from sb3_gail_ext.demonstrations.formats.npy_header import Header, read_header
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric
@@ -44,7 +44,8 @@ def load_arrays(
         missing = [key for key in required if key not in names]
         if missing:
             raise DemonstrationError(
-                f"{path}: no array {', '.join(missing)}; found {', '.join(sorted(names))}. {hint}"
+                f"{path}: no array {', '.join(missing)}; found "
+                f"{in_one_line(', '.join(sorted(names)))}. {hint}"
             )
         wanted = [key for key in (*required, *optional) if key in names]
         return {
@@ -97,7 +98,9 @@ def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # foreign bytes: zipfile raises whatever it stumbles on
-        raise DemonstrationError(f"{path}: damaged archive ({error}); copy it again") from error
+        raise DemonstrationError(
+            f"{path}: damaged archive ({in_one_line(error)}); copy it again"
+        ) from error
     with archive:
         yield archive
 
@@ -127,7 +130,7 @@ def _opened(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[IO[bytes
         raise
     except Exception as error:  # as in `open_npz`
         raise DemonstrationError(
-            f"{path}: array {key} holds damaged data ({error}); copy the file again"
+            f"{path}: array {key} holds damaged data ({in_one_line(error)}); copy the file again"
         ) from error
 
 

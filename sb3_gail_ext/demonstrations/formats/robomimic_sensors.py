@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sb3_gail_ext.demonstrations.errors import DemonstrationError
+from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.hdf5 import load_dataset, open_dataset, read
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import (
     has_member,
-    in_one_line,
     is_group,
     key_of,
     members,
