@@ -19,6 +19,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecTransposeImage
 
 import sb3_gail_ext  # registers the environments  # noqa: F401
+from sb3_gail_ext.demonstrations.cards import card_path
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.policies.loading import load_policy
@@ -142,6 +143,9 @@ def check_new(path: Path, force: bool) -> None:
     check_folder(path.parent)
     if path.exists() and not force:
         raise InputError(f"{path} is there already; give another name, or --force to replace it")
+    card = card_path(path)  # hopper.npz and the folder hopper would share theirs
+    if card.exists() and not path.exists():
+        raise InputError(f"{card} is there already, another file's; give another name")
 
 
 def check_folder(path: Path) -> None:

@@ -60,8 +60,10 @@ def read_card(demonstrations: Path) -> dict[str, Any] | None:
         stated = card["sha256"]
         if "evaluation" in card:
             np.array(card["evaluation"]["returns"], dtype=np.float64).reshape(-1)
-            int(card["evaluation"]["first_seed"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            card["evaluation"]["first_seed"] = int(card["evaluation"]["first_seed"])
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
+    ) as error:
         raise DemonstrationError(f"{path}: not a data card ({error}); delete it") from error
     if stated != sha256(demonstrations):
         raise DemonstrationError(

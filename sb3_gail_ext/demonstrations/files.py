@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def load_demonstrations(
     :raises DemonstrationError: if anything is wrong with the file; the line says what to do.
     """
     path = Path(path)
-    trajectories = _lookup(format or format_of(path)).read(path)
+    with _failing_as_demonstrations(path):
+        trajectories = _lookup(format or format_of(path)).read(path)
     rng = np.random.default_rng(seed)
     if limit is not None:
         trajectories = _limited(path, trajectories, limit, rng if seed is not None else None)
@@ -114,8 +116,19 @@ def save_demonstrations(
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What `save_demonstrations` was given as `metadata`; empty for files of other projects."""
-    read = FORMATS[format_of(Path(path))].metadata
-    return read(Path(path)) if read is not None else {}
+    with _failing_as_demonstrations(path):
+        read = FORMATS[format_of(Path(path))].metadata
+        return read(Path(path)) if read is not None else {}
+
+
+@contextmanager
+def _failing_as_demonstrations(path: str | Path) -> Iterator[None]:
+    """What the system raises (no permission, no memory) becomes one line."""
+    try:
+        yield
+    except (OSError, MemoryError, RecursionError) as error:
+        reason = in_one_line(error) or type(error).__name__
+        raise DemonstrationError(f"{path}: cannot be read ({reason})") from error
 
 
 def format_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from imitation.data.types import DictObs, Trajectory, TrajectoryWithRew, Transitions
 
-from sb3_gail_ext.demonstrations.ends import is_terminal, last_info
+from sb3_gail_ext.demonstrations.ends import TIME_LIMIT, is_terminal, last_info
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.packed import pack
 from sb3_gail_ext.demonstrations.transitions import TransitionBatch
@@ -27,7 +27,7 @@ def flatten(demonstrations: Sequence[Trajectory] | Transitions) -> TransitionBat
     if isinstance(demonstrations, Transitions):
         d = demonstrations
         obs, next_obs = array_obs(d.obs), array_obs(d.next_obs)
-        return pack([obs], [d.acts], [next_obs], np.asarray(d.dones, bool))
+        return pack([obs], [d.acts], [next_obs], _true_dones(d))
     observations = [array_obs(t.obs) for t in demonstrations]
     return pack(
         obs=[obs[:-1] for obs in observations],
@@ -88,7 +88,7 @@ def are_whole(demonstrations: Sequence[Trajectory]) -> bool:
 def terminal_share(demonstrations: Sequence[Trajectory] | Transitions) -> float:
     """Of the transitions, those that end in a terminal state, before any subsampling: 0 to 1."""
     if isinstance(demonstrations, Transitions):
-        return float(np.mean(demonstrations.dones))
+        return float(np.mean(_true_dones(demonstrations)))
     n_terminal = sum(_n_terminal(trajectory) for trajectory in demonstrations)
     return n_terminal / sum(len(trajectory) for trajectory in demonstrations)
 
@@ -97,6 +97,15 @@ def _n_terminal(trajectory: Trajectory) -> float:
     if len(trajectory) == 1 and trajectory.infos is not None:
         return float(trajectory.infos[0].get(TERMINAL_SHARE, is_terminal(trajectory)))
     return float(is_terminal(trajectory))
+
+
+def _true_dones(transitions: Transitions) -> np.ndarray:
+    """Without the time limits, which `imitation` calls done as well, where an info tells."""
+    dones = np.array(transitions.dones, dtype=bool)
+    for step in np.flatnonzero(dones):
+        info = transitions.infos[step]
+        dones[step] = not (isinstance(info, dict) and info.get(TIME_LIMIT))
+    return dones
 
 
 def _dones(trajectory: Trajectory) -> np.ndarray:

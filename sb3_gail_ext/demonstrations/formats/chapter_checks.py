@@ -9,6 +9,7 @@ import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.numeric import first_not_finite
+from sb3_gail_ext.demonstrations.formats.sizes import check_n_episodes
 
 _RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
 
@@ -31,6 +32,7 @@ def check_shapes(path: Path, arrays: Arrays) -> None:
                 "dimensions, (episodes, steps, ...) as in the chapter"
             )
     n_episodes, n_steps = arrays["obs"].shape[:2]
+    check_n_episodes(path, n_episodes)
     if n_episodes == 0 or n_steps == 0:
         raise DemonstrationError(f"{path}: array obs has shape {arrays['obs'].shape}: no steps")
     expected = {

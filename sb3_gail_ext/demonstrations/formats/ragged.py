@@ -89,13 +89,15 @@ def _n_bytes(item: Any, known: dict[int, int], depth: int = 0) -> int:
     :raises TypeError: if there is anything but lists of numbers.
     """
     if isinstance(item, np.ndarray):
-        return item.nbytes
+        return item.nbytes + _BYTES_OF_NUMBER
     if isinstance(item, _NUMBERS):
         return _BYTES_OF_NUMBER
     if not isinstance(item, list | tuple) or depth > _DEEPEST:
         raise TypeError
     if id(item) not in known:
-        known[id(item)] = sum(_n_bytes(part, known, depth + 1) for part in item)
+        # An empty list weighs, too: a hundred shared ones in each other are a hundred million.
+        inside = sum(_n_bytes(part, known, depth + 1) for part in item)
+        known[id(item)] = _BYTES_OF_NUMBER + inside
     return known[id(item)]
 
 
@@ -103,7 +105,7 @@ def _numeric(path: Path, key: str, content: Any) -> np.ndarray:
     """A copy, for arrays of a pickle cannot be written to."""
     try:
         row = np.array(content)
-    except (ValueError, OverflowError) as error:  # lists of unequal lengths
+    except (ValueError, OverflowError, MemoryError) as error:  # lists of unequal lengths
         raise DemonstrationError(
             f"{path}: an episode in array {key} is no array of steps ({error})"
         ) from error

@@ -24,6 +24,7 @@ from sb3_gail_ext.demonstrations.formats.chapter_checks import is_sum_of
 from sb3_gail_ext.demonstrations.formats.foreign import one_choice
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
+from sb3_gail_ext.demonstrations.formats.sizes import check_n_episodes
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 SB2_KEYS = ("obs", "actions", "rewards", "episode_returns", "episode_starts")
@@ -143,6 +144,7 @@ def _check_finite(source: str | Path, arrays: Arrays) -> None:
 
 def _check_episodes(source: str | Path, arrays: Arrays) -> None:
     starts, returns = arrays["episode_starts"], arrays["episode_returns"]
+    check_n_episodes(source, len(returns))
     if not starts[0]:
         raise DemonstrationError(
             f"{source}: episode_starts is False at the first step; an episode begins there"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 
 MAPPED_FROM_BYTES = 2**30  # larger uncompressed arrays stay on disk
+MOST_EPISODES = 200_000  # of a file: more than any data set has, and each takes its time
 _BEST_RATIO = 1032  # that deflate can reach
 _SUSPICIOUS_RATIO = 200  # images of Atari reach 100
 _HARMLESS_BYTES = 2**28  # anything may expand to so much
@@ -38,6 +40,15 @@ def check_size(source: str | Path, key: str, size: int, stored: int) -> None:
         )
 
 
+def check_n_episodes(source: str | Path, n_episodes: int) -> None:
+    """:raises DemonstrationError: if there are more than any data set has."""
+    if n_episodes > MOST_EPISODES:
+        raise DemonstrationError(
+            f"{source}: {n_episodes:,} episodes, of which {MOST_EPISODES:,} can be read; write "
+            "several files"
+        )
+
+
 def available_bytes() -> int:
     """Memory that can be used without swapping, as the system estimates it."""
     try:
@@ -45,6 +56,8 @@ def available_bytes() -> int:
             fields = dict(line.split(":") for line in lines)
         return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # not Linux
+        if not hasattr(os, "sysconf"):  # Windows
+            return sys.maxsize
         return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 

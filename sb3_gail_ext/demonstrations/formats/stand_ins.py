@@ -36,6 +36,10 @@ class Global:
         self.name, self.make = name, make
 
 
+# Not NumPy's own: long doubles beyond a double's range all have one hash.
+_SHORT_KEYS = (float, bool, type(None), np.float64, np.int64, np.int32, np.bool_)
+
+
 def checked_key(value: Any) -> Any:
     """`value`, if it can be hashed and compared quickly: nested ones may take for ever, and so may
     many long ones or large integers of the same hash.
@@ -46,7 +50,7 @@ def checked_key(value: Any) -> Any:
     elif kind is int:
         sound = value.bit_length() <= 60
     else:
-        sound = kind in (float, bool, type(None), Record, Global) or isinstance(value, np.generic)
+        sound = kind in (*_SHORT_KEYS, Record, Global)
     if not sound:
         raise TypeError(f"a {kind.__name__} that is too large or nested as a key")
     return value

@@ -13,8 +13,8 @@ from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.pickled_numpy import Array, Dtype
 from sb3_gail_ext.demonstrations.formats.stand_ins import Global, Record, checked_key, stand_ins
 
-# Each takes some 80 bytes at most beyond what it reads, and a fifth of a microsecond.
-_MOST_INSTRUCTIONS = 10_000_000
+# Each takes some 150 bytes at most beyond what it reads, and a fifth of a microsecond.
+_MOST_INSTRUCTIONS = 5_000_000
 _MOST_SETS = 100_000  # but a set takes 220 bytes, and the garbage collector's time
 
 _STANDARD_UNPICKLER: Any = pickle._Unpickler  # its parts are public to subclasses, not to mypy
