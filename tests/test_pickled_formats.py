@@ -300,7 +300,7 @@ def nan_at_3(array: np.ndarray) -> np.ndarray:
 BAD_IMITATION = {
     "no rewards": (
         {k: v for k, v in imitation_arrays().items() if k != "rews"},
-        ("no array rews", "pass the trajectories"),
+        ("no array rews", "add an array rews of zeros"),
     ),
     "short obs": (changed("obs", lambda a: a[:-1]), ("array obs has 13 rows, but 14",)),
     "short infos": (changed("infos", lambda a: a[:-1]), ("array infos",)),

@@ -23,8 +23,8 @@ from sb3_gail_ext.demonstrations.formats.npz import load_arrays
 
 IMITATION_KEYS = ("obs", "acts", "infos", "terminal", "indices", "rews")
 _HINT = (
-    f"An imitation file holds {', '.join(IMITATION_KEYS)}; if it was saved without rewards, load "
-    "it with imitation yourself and pass the trajectories to the algorithm as demonstrations"
+    f"An imitation file holds {', '.join(IMITATION_KEYS)}; record "
+    "it again with rewards, which a return is computed from, or add an array rews of zeros"
 )
 
 

@@ -57,8 +57,8 @@ def _trajectory(source: str, content: Any) -> TrajectoryWithRew:
         raise DemonstrationError(f"{source}: no trajectory of imitation's; save the list again")
     if content.name != _WITH_REWARDS:
         raise DemonstrationError(
-            f"{source}: no rewards; load the file with imitation yourself and pass the "
-            "trajectories to the algorithm as demonstrations"
+            f"{source}: no rewards, which a return is computed from; record it again as "
+            "TrajectoryWithRew"
         )
     arrays = {key: content.get(key) for key in _ARRAYS}
     if isinstance(arrays["obs"], Record):
