@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import h5py
 import jsonpickle
 import minari
 import numpy as np
@@ -30,6 +31,8 @@ from sb3_gail_ext.atomic import folder_atomically
 from sb3_gail_ext.demonstrations.cards import card_path, read_card, sha256, write_card
 from sb3_gail_ext.demonstrations.ends import TIME_LIMIT, end_of, infos_of_end
 from sb3_gail_ext.demonstrations.files import format_of, load_metadata
+from sb3_gail_ext.demonstrations.formats import sizes
+from sb3_gail_ext.demonstrations.formats.minari_spaces import MinariSpace, spaces_of
 
 Ends = dict[str, Any]
 DTYPES = (np.float32, np.float64, np.float16, np.uint8, np.int64, np.bool_)
@@ -518,6 +521,48 @@ def test_a_frame_that_is_no_jpeg(made_by_minari: Make) -> None:
     sound = file.read_bytes()
     file.write_bytes(sound.replace(b"\xff\xd8\xff\xe0", b"GIF8", 1))
     refused(folder, "of step 0", "no JPEG")
+
+
+def test_one_episode_under_many_names_is_no_way_to_fill_the_memory(
+    made_by_minari: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = edit(made_by_minari("hdf5", BOX), total_episodes=10)
+    arrays = {"observations": (20_001, 2, 3), "actions": (20_000,), "rewards": (20_000,)}
+    with h5py.File(folder / "data/main_data.hdf5", "w") as file:
+        for key, shape in arrays.items():
+            file.create_dataset(f"episode_0/{key}", data=np.zeros(shape), compression="gzip")
+        for key in ("terminations", "truncations"):
+            file.create_dataset(f"episode_0/{key}", data=np.zeros(20_000, bool), compression="gzip")
+        for i in range(1, 10):
+            file[f"episode_{i}"] = file["episode_0"]
+    assert len(load_demonstrations(folder)) == 10
+    monkeypatch.setattr(sizes, "_HARMLESS_BYTES", 2**22)  # one has 1.3 MB
+    monkeypatch.setattr(sizes, "_SUSPICIOUS_RATIO", 10)
+    with pytest.raises(DemonstrationError, match="of all episodes expands"):
+        load_demonstrations(folder)
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ({"type": "MultiDiscrete", "nvec": [[2, 3, 4], [5, 6, 7]]}, MinariSpace((2, 3), False)),
+        (
+            {"type": "MultiDiscrete", "nvec": ["a" * 10**6] + ["b"] * 10**6},
+            MinariSpace((10**6 + 1,), False),
+        ),
+        ({"low": 0, "high": 255}, MinariSpace((32, 40), True)),
+        ({"low": [[0] * 40] * 32, "high": [[255] * 40] * 32}, MinariSpace((32, 40), True)),
+        ({"low": [[0] * 40] * 32, "high": [[255] * 39 + [254]] * 32}, MinariSpace((32, 40), False)),
+        ({"low": ["a" * 10**6] + ["b"] * 10**6, "high": 255}, MinariSpace((32, 40), False)),
+        ({"low": [[[[0]]]], "high": 255}, MinariSpace((32, 40), False)),
+        ({"low": 0}, MinariSpace((32, 40), False)),
+    ],
+)
+def test_bounds_of_spaces_are_lists_of_anything(space: Any, expected: MinariSpace) -> None:
+    image = {"type": "Box", "dtype": "uint8", "shape": [32, 40]}
+    text = json.dumps(image | space)
+    found = spaces_of(Path("x"), {"observation_space": text, "action_space": text}).observation
+    assert found == expected
 
 
 # --- Both --------------------------------------------------------------------------------------

@@ -124,6 +124,23 @@ def test_without_timeouts_an_episode_ends_where_the_next_observation_is_not_the_
     assert [end_of(episode) for episode in episodes] == ["terminal", "unknown", "unknown"]
 
 
+def test_rounding_ends_no_episode(tmp_path: Path) -> None:
+    arrays = d4rl_arrays(next_observations=next_observations() * (1 + 1e-7))
+    arrays["observations"] = arrays["observations"] / np.float32(3)
+    arrays["next_observations"] = arrays["next_observations"].astype(np.float64) / 3
+    assert (arrays["observations"][1:] != arrays["next_observations"][:-1]).any(axis=1).all()
+    for name, of in (("x.h5", arrays), ("y.h5", without(arrays, "timeouts"))):
+        episodes = load_demonstrations(write(tmp_path / name, of))
+        assert [len(episode) for episode in episodes] == [3, 2, 2]
+        assert {episode.obs.dtype for episode in episodes} == {np.dtype(np.float32)}
+
+
+def test_with_timeouts_only_flags_end_an_episode(tmp_path: Path) -> None:
+    arrays = d4rl_arrays(next_observations=np.full((7, 2), 9.0))
+    episodes = load_demonstrations(write(tmp_path / "x.h5", arrays))
+    assert [len(episode) for episode in episodes] == [3, 2, 2]
+
+
 def test_a_file_that_does_not_say_where_episodes_end_is_refused(tmp_path: Path) -> None:
     arrays = without(d4rl_arrays(), "timeouts")
     refused(write(tmp_path / "x.hdf5", arrays), "timeouts", "next_observations", "add timeouts")
@@ -235,6 +252,14 @@ def test_sensors_are_side_by_side_in_the_order_of_their_names(tmp_path: Path) ->
     assert episode.acts.shape == (2, 2)
     assert end_of(episode) == "unknown"  # the done at the end may mean anything
     assert not episode.terminal
+
+
+def test_a_wider_final_observation_does_not_widen_the_others(tmp_path: Path) -> None:
+    arrays = {"obs": np.zeros((2, 3), np.float32), "next_obs": np.ones((2, 3))}
+    of = {**without(demo(2), "obs", "next_obs"), **arrays}
+    (episode,) = load_demonstrations(write(tmp_path / "x.hdf5", robomimic(of)))
+    assert episode.obs.dtype == np.float32
+    assert episode.obs[:, 0].tolist() == [0, 0, 1]
 
 
 def test_demonstrations_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -517,7 +542,19 @@ def test_one_array_under_many_names_is_no_way_to_fill_the_memory(
             file[f"data/demo_{i}"] = file["data/demo_0"]
     monkeypatch.setattr(sizes, "_HARMLESS_BYTES", 2**20)
     monkeypatch.setattr(sizes, "_SUSPICIOUS_RATIO", 10)
-    refused(path, "array data", "made to fill the memory")
+    refused(path, "of all episodes", "made to fill the memory")
+
+
+def test_d4rl_arrays_under_many_names_are_counted_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "x.hdf5", {"observations": np.zeros(40_000)}, compression="gzip")
+    with h5py.File(path, "a") as file:
+        for key in ("actions", "rewards", "terminals", "timeouts", "next_observations"):
+            file[key] = file["observations"]
+    monkeypatch.setattr(sizes, "_HARMLESS_BYTES", 2**20)  # one has 320 kB, six have 1.9 MB
+    monkeypatch.setattr(sizes, "_SUSPICIOUS_RATIO", 10)
+    refused(path, "of all episodes", "made to fill the memory")
 
 
 def test_a_circle_of_groups_ends(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ _ROW_HEIGHT = 1.25  # inches, of small panels
 _WIDTH = 13.0  # inches
 _END_COLOURS = {"terminal": "tab:red", "time limit": "tab:blue", "unknown": "tab:grey"}
 _OBS_COLOUR, _ACT_COLOUR = "tab:blue", "tab:orange"
+_CONSTANT = 1e-9  # relative range, below which bins cannot be told apart
 
 Column = tuple[str, np.ndarray]  # a dimension's name and its values, (n,)
 
@@ -132,12 +133,13 @@ def _draw_dimension(axes: Axes, name: str, values: np.ndarray, colour: str) -> N
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(labelsize=7, length=2, pad=1)
     low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
-    if values.min() == values.max():
+    values = values.astype(np.float64)
+    if np.ptp(values) <= _CONSTANT * max(1.0, abs(median)):
         axes.set_xticks([])
         axes.text(0.5, 0.5, f"always {median:.4g}", ha="center", va="center", fontsize=8)
         return
     axes.axvspan(low, high, color=colour, alpha=0.12, linewidth=0)
-    axes.hist(values.astype(np.float64), bins=40, color=colour, alpha=0.8)
+    axes.hist(values, bins=40, color=colour, alpha=0.8)
     axes.axvline(median, color="black", linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(3))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
+import torch as th
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
@@ -90,12 +92,25 @@ def record_with_seeds(
             bar.set_postfix_str(f"step {n_steps:,}")
 
     try:
-        with bar, frozen(venv):
+        with bar, frozen(venv), _seeded(seed):
             played = play(model, venv, seed, deterministic=deterministic, on_step=on_step)
             return _first_good(played, n_episodes, min_return, bar)
     finally:
         if isinstance(env, str):
             venv.close()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Sampled actions are those of the seed; whoever drew numbers before goes on as if not."""
+    numpy_state = np.random.get_state()  # noqa: NPY002 (DQN's exploration draws from it)
+    with th.random.fork_rng():
+        th.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def _first_good(

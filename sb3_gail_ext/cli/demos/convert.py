@@ -54,7 +54,7 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from sb3_gail_ext.demonstrations.cards import read_card, sha256, write_card
+    from sb3_gail_ext.demonstrations.cards import card_path, read_card, sha256, write_card
 
     source, out = arguments.source, arguments.out
     common.check_new(out, arguments.force)
@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     save_demonstrations(out, episodes, format=arguments.to, metadata=metadata)
     written = load_demonstrations(out, format=arguments.to)
     _check_same(out, episodes, written)
+    card_path(out).unlink(missing_ok=True)  # of what was replaced
     if card is not None:
         write_card(out, _carried_over(card, origin, written, arguments.limit))
     print(

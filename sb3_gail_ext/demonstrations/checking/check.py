@@ -20,6 +20,7 @@ from sb3_gail_ext.demonstrations.checking.report import DemonstrationReport
 from sb3_gail_ext.demonstrations.checking.starts import check_starts, starts_elsewhere
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.dict_observations import flat_space
+from sb3_gail_ext.demonstrations.errors import in_one_line
 from sb3_gail_ext.demonstrations.sampling import are_whole, array_obs, flatten
 from sb3_gail_ext.demonstrations.state_only import flatten_states
 
@@ -92,7 +93,9 @@ def _arrays(demos: Given, env: gym.Env | VecEnv) -> Iterator[Finding]:
 def _episodes(demos: Given, env: gym.Env | VecEnv) -> Iterator[Finding]:
     name = env_name(env)
     if demos.env_id not in (None, name) and not isinstance(env, VecEnv):
-        yield Finding("warning", f"the file says that it was recorded in {demos.env_id}")
+        yield Finding(
+            "warning", f"the file says that it was recorded in {in_one_line(demos.env_id)}"
+        )
     if not isinstance(demos.demonstrations, Transitions) and are_whole(demos.demonstrations):
         spec = None if isinstance(env, VecEnv) else env.spec
         limit = None if spec is None else spec.max_episode_steps

@@ -31,6 +31,7 @@ N_SINGLE_STEPS = 200
 SAME_STEP = 1e-5  # error of a single step that is rounding; see docs/demonstrations_check.md
 _AMPLIFIED = 10.0  # a step may enlarge the rounding of where it starts by so much
 PARTED = 0.01  # error from which on two states are not the same any more
+_N_LOOKED_AT = 20  # episodes, to see how actions were rounded
 _N_TWICE = 5  # single steps that are tried twice, for chance
 
 Start = Literal["seed", "state"]  # how it was reached: `reset(seed=...)`, or the state was set
@@ -83,7 +84,7 @@ def replay(
     whole = are_whole(episodes)
     chosen = _evenly(len(episodes), n_episodes if whole else N_SINGLE_STEPS)
     way = _way(env, [array_obs(episodes[i].obs)[0] for i in chosen])
-    rounded = _AMPLIFIED * _size(rounding(rows) / unit)
+    rounded = _AMPLIFIED * max(_size(rounding(rows) / unit), _rounding_of_actions(episodes, env))
     replays = []
     for i in chosen if whole else ():
         start = _start(env, array_obs(episodes[i].obs)[0], None if seeds is None else seeds[i], way)
@@ -100,6 +101,14 @@ def replay(
         complete=way is None or way.complete,
         chance=way is not None and _is_chance(env, way, episodes[chosen[0]], unit),
     )
+
+
+def _rounding_of_actions(episodes: Sequence[Trajectory], env: gym.Env) -> float:
+    """In units of their deviation; 0 if they are choices."""
+    if not isinstance(env.action_space, spaces.Box):
+        return 0.0
+    acts = np.concatenate([episode.acts for episode in episodes[:_N_LOOKED_AT]])
+    return _size(rounding(acts) / spread(acts))
 
 
 def _evenly(n: int, at_most: int) -> list[int]:

@@ -23,6 +23,9 @@ def belongs(dynamics: Dynamics) -> bool | None:
     exact = [r for r in replays if r.start == "seed"]
     if exact and all(r.same for r in exact):
         return True
+    # What observations do not show (a filter, a phase) spoils single steps, not whole episodes.
+    if replays and all(_is_exact(r, dynamics.tolerance) for r in replays):
+        return True
     if dynamics.chance or not len(errors):
         return None
     if _part_early(exact):
@@ -34,6 +37,10 @@ def belongs(dynamics: Dynamics) -> bool | None:
         return not _part_early(replays) if replays else None
     only_first_steps = len(errors) == len(exact)
     return None if only_first_steps else True
+
+
+def _is_exact(replay: Replay, tolerance: float) -> bool:
+    return replay.same and bool((replay.errors <= tolerance).all())
 
 
 def _needed(dynamics: Dynamics) -> float:

@@ -8,8 +8,9 @@
     next_observations (T, *obs_shape)  optional: where the step led to
 
 Anything else (`infos/...`, `metadata/...`) is passed over. An episode ends where `terminals` or
-`timeouts` says so, or where a next observation is not the observation of the next step: that end is
-unknown, as is that of the last episode. Both flags at once are a terminal state.
+`timeouts` says so. Without `timeouts`, it also ends where a next observation is not the observation
+of the next step, but for rounding: that end is unknown, as is that of the last episode. Both flags
+at once are a terminal state.
 
 Without `next_observations`, each episode loses its last transition, and one of a single step is
 lost. Without `timeouts`, too, a time limit cannot be told from a step in the middle of an episode
@@ -34,10 +35,12 @@ from sb3_gail_ext.demonstrations.formats.hdf5 import (
     read_blocks,
 )
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import has_member
+from sb3_gail_ext.demonstrations.formats.sizes import check_total
 from sb3_gail_ext.demonstrations.formats.steps import (
     check_finite,
     check_steps,
     flags,
+    in_dtype_of,
     rewards,
 )
 
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals", "timeouts", "next_observations")
 _REQUIRED, _TIMEOUTS, _NEXT = D4RL_KEYS[:4], *D4RL_KEYS[4:]
+_ROUNDING = 1e-5  # relative; more for dtypes that are coarser
 
 
 class _Steps(NamedTuple):
@@ -65,6 +69,8 @@ def read_d4rl(path: Path) -> list[TrajectoryWithRew]:
         not say where its episodes end.
     """
     with opened(path) as file:
+        found = [open_dataset(path, file, key) for key in D4RL_KEYS if has_member(file, key)]
+        check_total(path, sum(dataset.nbytes for dataset in found))
         steps = _load_steps(path, file)
         if not has_member(file, _NEXT):
             return _cut_episodes(path, steps)
@@ -101,23 +107,33 @@ def _find_ends(path: Path, steps: _Steps, file: h5py.File) -> tuple[np.ndarray, 
             f"{path}: array {_NEXT} has the shape {following.shape}, but observations has "
             f"{steps.obs.shape}; they must be the same"
         )
+    ended = steps.terminals | steps.time_limits
+    ended[-1] = True
+    is_flagged = has_member(file, _TIMEOUTS)
     lasts, finals = [], []
     for rows, block in read_blocks(following):
-        check_finite(path, {_NEXT: block})
-        here = np.flatnonzero(_is_end(steps, rows, block))
+        final_obs = in_dtype_of(steps.obs, block)
+        check_finite(path, {_NEXT: final_obs})
+        if not is_flagged:
+            observed = steps.obs[rows.start + 1 : rows.stop + 1]
+            ended[rows][: len(observed)] |= _differ(block[: len(observed)], observed)
+        here = np.flatnonzero(ended[rows])
         lasts.append(here + rows.start)
-        finals.append(block[here])
+        finals.append(final_obs[here])
     return np.concatenate(lasts), np.concatenate(finals)
 
 
-def _is_end(steps: _Steps, rows: slice, following: np.ndarray) -> np.ndarray:
-    """Which of these rows, whose next observations are given, are last steps: bool (n,)."""
-    observed = steps.obs[rows.start + 1 : rows.stop + 1]
-    ends = steps.terminals[rows] | steps.time_limits[rows]
-    n = len(observed)  # one less at the end of the file
-    ends[:n] |= (following[:n] != observed).reshape(n, -1).any(axis=1)
-    ends[n:] = True
-    return ends
+def _differ(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Which rows are not the same, but for rounding to the narrower dtype: bool (n,)."""
+    if left.dtype.kind == right.dtype.kind == "f":
+        dtype = min(left.dtype, right.dtype, key=lambda d: d.itemsize)
+        with np.errstate(over="ignore"):
+            left, right = left.astype(dtype, copy=False), right.astype(dtype, copy=False)
+        rounding = max(_ROUNDING, 2 * float(np.finfo(dtype).eps))
+        same = np.isclose(left, right, rtol=rounding)
+    else:
+        same = left == right
+    return ~same.all(axis=tuple(range(1, same.ndim)))
 
 
 def _whole_episodes(

@@ -7,6 +7,7 @@ why `hdf5_chunks` reads what was compressed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,19 @@ def open_dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
     check_numeric(path, key, found.dtype)
     check_storage(path, key, found)
     return found
+
+
+def size_of(path: Path, group: h5py.Group, name: str) -> int:
+    """Bytes of the array of this name in `group`, as its header has it; 0 if it is no array.
+
+    :raises DemonstrationError: if it is missing or a link to elsewhere.
+    """
+    import h5py
+
+    found = member(path, group, name)
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        return 0
+    return math.prod(found.shape) * found.dtype.itemsize  # h5py's nbytes may overflow
 
 
 def load_dataset(path: Path, group: h5py.Group, name: str) -> np.ndarray:

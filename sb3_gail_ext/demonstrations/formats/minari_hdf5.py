@@ -5,6 +5,7 @@ Images are JPEG: uint8 (n, bytes) if all have as many bytes, else (n,) of unequa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.hdf5 import load_dataset, opened
+from sb3_gail_ext.demonstrations.formats.hdf5 import load_dataset, opened, size_of
 from sb3_gail_ext.demonstrations.formats.hdf5_bytes import load_byte_strings
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import key_of, member, members, open_group
 from sb3_gail_ext.demonstrations.formats.hdf5_storage import check_storage
 from sb3_gail_ext.demonstrations.formats.jpeg_frames import decoded
 from sb3_gail_ext.demonstrations.formats.minari_spaces import MinariSpace, MinariSpaces
 from sb3_gail_ext.demonstrations.formats.minari_steps import MinariSteps
+from sb3_gail_ext.demonstrations.formats.sizes import check_total
 
 if TYPE_CHECKING:
     import h5py
@@ -37,8 +39,27 @@ def hdf5_episodes(data: Path, n_episodes: int, spaces: MinariSpaces) -> Iterator
                 f"{path}: holds {len(found)} episodes, but metadata.json says {n_episodes}; copy "
                 "the whole folder again"
             )
+        _check_sizes(path, file, n_episodes, spaces)
         for row in range(n_episodes):
             yield _steps(path, open_group(path, file, f"episode_{row}"), spaces)
+
+
+def _check_sizes(path: Path, file: h5py.File, n_episodes: int, spaces: MinariSpaces) -> None:
+    total = 0
+    for row in range(n_episodes):
+        group = open_group(path, file, f"episode_{row}")
+        total += sum(size_of(path, group, key) for key in MinariSteps._fields)
+        total += _decoded_size(path, group, "observations", spaces.observation)
+        total += _decoded_size(path, group, "actions", spaces.action)
+        check_total(path, total)
+
+
+def _decoded_size(path: Path, group: h5py.Group, name: str, space: MinariSpace) -> int:
+    """Bytes of the images that an array of JPEG stands for."""
+    shape = getattr(member(path, group, name), "shape", None)
+    if not space.is_encoded or space.shape is None or not shape:
+        return 0
+    return int(shape[0]) * math.prod(space.shape)
 
 
 def _steps(path: Path, group: h5py.Group, spaces: MinariSpaces) -> MinariSteps:

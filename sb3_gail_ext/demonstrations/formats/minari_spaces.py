@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
 from sb3_gail_ext.demonstrations.formats.json_files import parsed_object
 
+_MOST_DIMENSIONS = 32  # of NumPy's arrays
 _SMALLEST_IMAGE = 32  # height and width; Minari does not encode smaller ones
 
 
@@ -62,7 +61,7 @@ def _shape(space: Mapping[str, Any]) -> tuple[int, ...] | None:
         return ()
     try:
         if kind == "MultiDiscrete":
-            return tuple(np.shape(space["nvec"]))
+            return _lengths(space["nvec"])
         if kind not in ("Box", "MultiBinary"):
             return None
         stated = space["shape" if kind == "Box" else "n"]
@@ -70,7 +69,7 @@ def _shape(space: Mapping[str, Any]) -> tuple[int, ...] | None:
     except (KeyError, ValueError):
         return None
     sizes = all(type(size) is int and 0 <= size < 2**31 for size in shape)
-    return shape if sizes and len(shape) < 32 else None
+    return shape if sizes and len(shape) < _MOST_DIMENSIONS else None
 
 
 def _is_image(space: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
@@ -79,11 +78,27 @@ def _is_image(space: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
         return False
     if min(shape[:2]) < _SMALLEST_IMAGE:
         return False
-    try:
-        low, high = np.asarray(space["low"]), np.asarray(space["high"])
-    except (KeyError, ValueError):
-        return False
-    return bool(np.all(low == 0) and np.all(high == 255))
+    low, high = space.get("low"), space.get("high")
+    return _all_are(0, low, len(shape)) and _all_are(255, high, len(shape))
+
+
+# NumPy would make an array of foreign lists, in which one long text makes all others as long.
+
+
+def _lengths(nested: Any) -> tuple[int, ...]:
+    """The shape of lists of lists, as far as their first entries tell."""
+    lengths: list[int] = []
+    while isinstance(nested, list) and len(lengths) < _MOST_DIMENSIONS:
+        lengths.append(len(nested))
+        nested = nested[0] if nested else None
+    return tuple(lengths)
+
+
+def _all_are(number: int, nested: Any, depth: int) -> bool:
+    """Is this the number, or lists of nothing else, at most so deep?"""
+    if isinstance(nested, list):
+        return depth > 0 and all(_all_are(number, entry, depth - 1) for entry in nested)
+    return bool(nested == number)
 
 
 def _named(space: Mapping[str, Any]) -> str:

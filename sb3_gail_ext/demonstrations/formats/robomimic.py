@@ -38,8 +38,8 @@ from sb3_gail_ext.demonstrations.formats.robomimic_sensors import (
     observations,
     sensors_of,
 )
-from sb3_gail_ext.demonstrations.formats.sizes import check_size
-from sb3_gail_ext.demonstrations.formats.steps import check_steps, rewards
+from sb3_gail_ext.demonstrations.formats.sizes import check_total
+from sb3_gail_ext.demonstrations.formats.steps import check_steps, in_dtype_of, rewards
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 if TYPE_CHECKING:
@@ -77,15 +77,13 @@ def _number(name: str) -> tuple[int, str]:
 
 
 def _collected(path: Path, episodes: Iterable[TrajectoryWithRew | None]) -> list[TrajectoryWithRew]:
-    """The episodes of which something is left, if they are no more than the file can hold: one
-    array may have many names.
-    """
+    """The episodes of which something is left, if they are no more than the file can hold."""
     collected, size = [], 0
     for episode in episodes:
         if episode is not None:
             collected.append(episode)
             size += array_obs(episode.obs).nbytes + episode.acts.nbytes + episode.rews.nbytes
-            check_size(path, "data", size, path.stat().st_size)
+            check_total(path, size)
     return collected
 
 
@@ -107,7 +105,7 @@ def _episode(
     rews = rewards(path, f"{key}/rewards", rews)
     final_obs = final_observation(path, demo, sensors, obs)
     if len(final_obs):
-        obs = np.concatenate([obs, final_obs])
+        obs = np.concatenate([obs, in_dtype_of(obs, final_obs)])
     elif len(obs) > 1:
         acts, rews = acts[:-1], rews[:-1]
     else:

@@ -49,6 +49,15 @@ def check_n_episodes(source: str | Path, n_episodes: int) -> None:
         )
 
 
+def check_total(path: Path, size: int) -> None:
+    """Refuse a file whose arrays are together more than it can hold: one array may have many names.
+
+    :param size: bytes of all arrays together, as their headers have it.
+    :raises DemonstrationError: naming both.
+    """
+    check_size(path, "of all episodes", size, path.stat().st_size)
+
+
 def available_bytes() -> int:
     """Memory that can be used without swapping, as the system estimates it."""
     try:

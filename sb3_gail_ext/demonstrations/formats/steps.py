@@ -40,6 +40,16 @@ def check_finite(source: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
             )
 
 
+def in_dtype_of(obs: np.ndarray, final_obs: np.ndarray) -> np.ndarray:
+    """Final observations as the others are, if those are floating: float32 stays float32. What is
+    too large for it becomes infinite.
+    """
+    if obs.dtype.kind != "f":
+        return final_obs
+    with np.errstate(over="ignore"):
+        return final_obs.astype(obs.dtype, copy=False)
+
+
 def one_per_step(source: str | Path, key: str, array: np.ndarray) -> np.ndarray:
     """An array (T,), which recorders of vectorised environments write as (T, 1).
 
