@@ -527,6 +527,41 @@ def test_rounding_and_spread() -> None:
     np.testing.assert_allclose(spread(still), [*std, 1e-3 * std.mean()])
 
 
+def test_rounding_to_significant_digits_and_column_by_column() -> None:
+    rows = np.random.default_rng(0).normal(size=(500, 2)) * [1.0, 100.0]
+    digits = np.vectorize(lambda x: float(f"{x:.4g}"))(rows)
+    size = np.abs(digits).max(0)
+    np.testing.assert_allclose(rounding(digits), 0.0005 * size)
+    one_rounded = np.stack([rows[:, 0].round(2), rows[:, 1]], axis=1)
+    exact = np.finfo(np.float64).eps * np.abs(rows[:, 1]).max()
+    np.testing.assert_allclose(rounding(one_rounded), [0.005, exact])
+
+
+class Lag(gym.ActionWrapper):
+    """A filter of actions, whose state observations do not show."""
+
+    last: Any = 0.0
+
+    def reset(self, **kwargs: Any) -> Any:
+        self.last = 0.0
+        return super().reset(**kwargs)
+
+    def action(self, action: Any) -> Any:
+        self.last = 0.5 * self.last + 0.5 * action
+        return self.last
+
+
+def test_what_observations_do_not_show_is_no_other_environment() -> None:
+    env = Lag(gym.make("Pendulum-v1", max_episode_steps=30))
+    rng = np.random.default_rng(0)
+
+    class Wobble:
+        def predict(self, observation: Any, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
+            return rng.uniform(-2, 2, (len(observation), 1)).astype(np.float32), None
+
+    assert check_demonstrations(record_demonstrations(Wobble(), env, 4), env).belongs is True
+
+
 # --- The command line --------------------------------------------------------------------------
 
 

@@ -192,3 +192,13 @@ def test_stacked_frames_are_recorded_as_they_are_seen() -> None:
         np.testing.assert_array_equal(episode.obs[0, ..., 0], 0)
         np.testing.assert_array_equal(episode.obs[1:, ..., 0], episode.obs[:-1, ..., 1])
         assert end_of(episode) == "time limit"
+
+
+def test_sampled_actions_are_those_of_the_seed() -> None:
+    model = PPO("MlpPolicy", "CartPole-v1", n_steps=8, batch_size=8, seed=0)
+    one, again, other = (
+        record_demonstrations(model, "CartPole-v1", 3, deterministic=False, seed=seed)
+        for seed in (5, 5, 6)
+    )
+    assert [e.acts.tolist() for e in one] == [e.acts.tolist() for e in again]
+    assert [e.acts.tolist() for e in one] != [e.acts.tolist() for e in other]

@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise common.InputError(
             f"--plot is {plot}; give a name that ends in {', '.join(_PICTURES)}"
         )
+    if plot is not None:
+        common.check_folder(plot.parent)
     common.check_env_id(arguments.env)
     common.check_imitable(arguments.env)
     report = check_demonstrations(arguments.file, arguments.env, n_episodes=arguments.episodes)
@@ -50,4 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
     if plot is not None and report.dynamics is not None:
         plot_divergence(report.dynamics, arguments.env, plot)
         print(f"wrote {plot}")
+    elif plot is not None:
+        print(f"no {plot}: nothing could be replayed")
     return 0 if report.ok else 1

@@ -7,6 +7,7 @@ import numpy as np
 _DIGITS = range(1, 7)  # behind the point
 _FLOATS = (np.float16, np.float32, np.float64)
 _SLACK = {np.float16: 1e-3, np.float32: 2e-7, np.float64: 1e-14}
+_MANY = 4  # decimals, from which on they may be significant digits
 _N_LOOKED_AT = 1_000  # rows: enough to see how numbers were rounded
 _HELD_STILL = 1e-3  # of the usual deviation; a smaller one would make rounding loud
 
@@ -34,11 +35,20 @@ def _rounding_of(numbers: np.ndarray) -> float:
         smallest = next(t for t in _FLOATS if (numbers == numbers.astype(t)).all())
     of_type = float(np.finfo(smallest).eps) * size
     slack = _SLACK[smallest] * np.abs(numbers)  # rounded first, then stored in that type
-    for digits in _DIGITS:
-        if (np.abs(numbers - np.round(numbers, digits)) <= slack).all():
-            return max(0.5 * 10.0**-digits, of_type)
+    decimals = _digits_that_hold(numbers, np.ones_like(numbers), slack)
+    of_decimals = 0.0 if decimals is None else 0.5 * 10.0**-decimals
+    if decimals is not None and decimals < _MANY:
+        return max(of_decimals, of_type)
+    # Few significant digits look like many decimals, as far as the small numbers go.
     unit = 10.0 ** np.floor(np.log10(np.where(numbers == 0, 1.0, np.abs(numbers))))
+    digits = _digits_that_hold(numbers, unit, slack)
+    of_digits = 0.0 if digits is None else 0.5 * 10.0**-digits * size
+    return max(of_digits, of_decimals, of_type)
+
+
+def _digits_that_hold(numbers: np.ndarray, unit: np.ndarray, slack: np.ndarray) -> int | None:
+    """So many digits behind the point, in multiples of `unit`, are all that there are."""
     for digits in _DIGITS:
         if (np.abs(numbers - np.round(numbers / unit, digits) * unit) <= slack).all():
-            return max(0.5 * 10.0**-digits * size, of_type)
-    return of_type
+            return digits
+    return None
