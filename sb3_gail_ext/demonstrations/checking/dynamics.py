@@ -30,6 +30,7 @@ MAX_STEPS = 1_000  # replayed of an episode
 N_SINGLE_STEPS = 200
 SAME_STEP = 1e-5  # error of a single step that is rounding; see docs/demonstrations_check.md
 _AMPLIFIED = 10.0  # a step may enlarge the rounding of where it starts by so much
+_FELT = 0.3  # of an action's rounding, at most, in the next state
 PARTED = 0.01  # error from which on two states are not the same any more
 _N_LOOKED_AT = 20  # episodes, to see how actions were rounded
 _N_TWICE = 5  # single steps that are tried twice, for chance
@@ -84,7 +85,10 @@ def replay(
     whole = are_whole(episodes)
     chosen = _evenly(len(episodes), n_episodes if whole else N_SINGLE_STEPS)
     way = _way(env, [array_obs(episodes[i].obs)[0] for i in chosen])
-    rounded = _AMPLIFIED * max(_size(rounding(rows) / unit), _rounding_of_actions(episodes, env))
+    rounded = max(
+        _AMPLIFIED * _size(rounding(rows) / unit),
+        _FELT * _rounding_of_actions(episodes, env),
+    )
     replays = []
     for i in chosen if whole else ():
         start = _start(env, array_obs(episodes[i].obs)[0], None if seeds is None else seeds[i], way)
