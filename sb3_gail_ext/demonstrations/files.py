@@ -141,6 +141,8 @@ def format_of(path: Path) -> str:
     candidates = {name: known for name, known in FORMATS.items() if known.container == container}
     shared = {name: len(names & known.keys) for name, known in candidates.items()}
     if not any(shared.values()) and container != "npz":  # of an .npz, a reader says what it lacks
+        if "episode_#" in names or "dataset_dict.json" in names:  # inside, or around, a dataset
+            raise DemonstrationError(f"{path}: a part of a dataset, or several; give its folder")
         found = in_one_line(", ".join(sorted(names)[:5])) or "nothing"
         raise DemonstrationError(
             f"{path}: no demonstrations of a known format in it (found {found}); known: "

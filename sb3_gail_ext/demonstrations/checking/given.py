@@ -19,6 +19,7 @@ Demonstrations = Sequence[Trajectory] | Transitions
 
 _N_SINGLE = 200  # of `Transitions`, as many become episodes of one step
 _N_ROWS = 20_000
+_N_NUMBERS = 10_000_000  # of all rows: images are many numbers each
 
 
 class Given(NamedTuple):
@@ -50,8 +51,9 @@ def given(demonstrations: str | Path | Demonstrations, space: spaces.Space) -> G
 
 
 def some_rows(episodes: Sequence[Trajectory]) -> np.ndarray:
-    """About 20,000 observations, evenly spread: (n, *obs_shape)."""
-    every = -(-sum(map(len, episodes)) // _N_ROWS)
+    """About 20,000 observations, fewer of large ones, evenly spread: (n, *obs_shape)."""
+    at_most = max(min(_N_ROWS, _N_NUMBERS // max(array_obs(episodes[0].obs)[0].size, 1)), 1)
+    every = -(-sum(map(len, episodes)) // at_most)
     return np.concatenate([array_obs(episode.obs)[::every] for episode in episodes])
 
 

@@ -41,8 +41,11 @@ def contents_of(path: Path) -> Contents:
         return Contents("npz", frozenset(array_names(path)))
     if _is_pickle(path):
         return Contents("pickle", frozenset(pickled_names(_first_bytes(path))))
+    if path.suffix in (".arrow", ".parquet"):
+        raise DemonstrationError(f"{path}: one file of a dataset; give the folder that it is in")
     raise DemonstrationError(
-        f"{path}: not an .npz archive, or truncated; write it with np.savez, or copy it again"
+        f"{path}: not an .npz archive, HDF5 file, pickle or dataset, or truncated; see "
+        "docs/demonstrations.md for what can be read, or copy it again"
     )
 
 
