@@ -19,6 +19,7 @@ from sb3_gail_ext.demonstrations.formats.npz import array_names
 from sb3_gail_ext.demonstrations.formats.pickled_names import pickled_names
 
 _LOOKED_AT = 2**16  # bytes of a pickle in which names are looked for
+_ZIP_MAGIC = b"PK\x03\x04"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -41,11 +42,15 @@ def contents_of(path: Path) -> Contents:
         return Contents("npz", frozenset(array_names(path)))
     if _is_pickle(path):
         return Contents("pickle", frozenset(pickled_names(_first_bytes(path))))
+    if _first_bytes(path).startswith(_ZIP_MAGIC):
+        raise DemonstrationError(
+            f"{path}: truncated .npz archive, its end is missing; copy it again"
+        )
     if path.suffix in (".arrow", ".parquet"):
         raise DemonstrationError(f"{path}: one file of a dataset; give the folder that it is in")
     raise DemonstrationError(
-        f"{path}: not an .npz archive, HDF5 file, pickle or dataset, or truncated; see "
-        "docs/demonstrations.md for what can be read, or copy it again"
+        f"{path}: not an .npz archive, HDF5 file, pickle or dataset; see docs/demonstrations.md "
+        "for what can be read"
     )
 
 
