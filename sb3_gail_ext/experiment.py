@@ -104,7 +104,7 @@ def _train(
         write_preset(run.folder / "config.yml", settings, run.env_id)
     else:
         restore_metrics(run, loaded)
-    figure = _figure(run, demonstrations, float(expert.returns.mean()))
+    figure = _figure(run, demonstrations, expert.mean)
     watch = Stopwatch()
     model.set_logger(make_logger(run, resumed_at=model.num_timesteps if loaded else None))
     if loaded is not None:
@@ -218,7 +218,7 @@ def _keep_traceback(path: Path) -> None:
 
 
 def _figure(
-    run: TrainingRun, demonstrations: list[TrajectoryWithRew], expert_mean: float
+    run: TrainingRun, demonstrations: list[TrajectoryWithRew], expert_mean: float | None
 ) -> ChapterFigureCallback:
     name = run.preset.algorithm.upper()
     return ChapterFigureCallback(
@@ -242,7 +242,7 @@ def _summary(
     seconds: float,
 ) -> dict[str, Any]:
     return {
-        **summarize(agent, float(expert.returns.mean()), same_starts=expert.same_starts),
+        **summarize(agent, expert.mean, same_starts=expert.same_starts),
         "env_steps": model.num_timesteps,
         "seconds": round(seconds, 1),
         "seed": run.seed,
@@ -263,7 +263,7 @@ def _track_results(
     tracker.log_evaluation(
         agent,
         first_seed=EVALUATION_SEED,
-        expert_return=float(expert.returns.mean()),
+        expert_return=expert.mean,
         same_starts=expert.same_starts,
     )
     tracker.log_videos(run.folder / "videos")

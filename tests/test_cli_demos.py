@@ -25,7 +25,7 @@ from sb3_gail_ext.demonstrations.files import FORMATS, load_metadata
 from sb3_gail_ext.demonstrations.formats.sb2 import sb2_arrays, write_sb2
 from sb3_gail_ext.demonstrations.frames import visible
 from sb3_gail_ext.demonstrations.plots import demonstrations_figure
-from sb3_gail_ext.demonstrations.recording import returns
+from sb3_gail_ext.demonstrations.returns import returns
 
 HOPPER, CARTPOLE = "HopperMuJoCoEnv-v0", "CartPole-v1"
 

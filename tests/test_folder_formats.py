@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from imitation.data import serialize
-from imitation.data.types import Trajectory, TrajectoryWithRew
+from imitation.data.types import TrajectoryWithRew
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
@@ -250,7 +250,7 @@ def nested(*lengths: int) -> pa.Array:
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
-        ({"rews": None}, "no column rews"),
+        ({"acts": None}, "no column acts"),
         ({"obs": nested(2, 1, 2)}, "lengths 2 and 1"),
         ({"obs": [[[0.0], None, [0.0]]]}, "lacks 1 values"),
         ({"obs": [[[0.0], [None], [0.0]]]}, "lacks 1 values"),
@@ -628,7 +628,6 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path: Path)
     ("episodes", "word"),
     [
         ([], "no episodes"),
-        ([Trajectory(np.zeros((3, 2)), np.zeros(2), None, True)], "without rewards"),
         ([trajectory(2, obs=np.full((3, 2), np.nan))], "not finite"),
         ([trajectory(2), trajectory(2, obs=np.zeros((3, 5)))], "differ in shape"),
         ([trajectory(2, obs=np.zeros((3, 2), np.longdouble))], "use float64"),

@@ -276,6 +276,17 @@ def test_without_next_obs_the_last_transition_is_dropped(tmp_path: Path) -> None
     refused(write(tmp_path / "y.hdf5", lost), "one step", "add next_obs")
 
 
+def test_without_rewards_they_are_unknown(tmp_path: Path) -> None:
+    whole = robomimic(*(without(demo(n), "rewards") for n in (3, 1)))
+    episodes = load_demonstrations(write(tmp_path / "x.hdf5", whole))
+    assert [np.isnan(episode.rews).tolist() for episode in episodes] == [[True] * 3, [True]]
+    short = robomimic(without(demo(3), "rewards", "next_obs"))
+    (episode,) = load_demonstrations(write(tmp_path / "y.hdf5", short))
+    assert np.isnan(episode.rews).tolist() == [True] * 2
+    mixed = robomimic(demo(3), without(demo(2), "rewards"))
+    refused(write(tmp_path / "z.hdf5", mixed), "rews of episode 1")
+
+
 def test_observations_in_one_array_and_the_image_of_one_camera(tmp_path: Path) -> None:
     frames = np.arange(4 * 6 * 6 * 3, dtype=np.uint8).reshape(4, 6, 6, 3)
     for prefix in ("obs", "obs/agentview_image"):
@@ -290,7 +301,6 @@ def test_observations_in_one_array_and_the_image_of_one_camera(tmp_path: Path) -
     ("change", "words"),
     [
         ({"obs/eye_image": np.zeros((3, 4, 4, 3), np.uint8)}, ("eye_image", "a_angle")),
-        ({"rewards": None}, ("no rewards", "dataset_states_to_obs")),
         ({"rewards": np.zeros(4)}, ("data/demo_0/rewards", "(4,)")),
         ({"rewards": np.zeros((3, 2))}, ("data/demo_0/rewards", "one number per step")),
         ({"actions": np.full((3, 2), np.inf)}, ("data/demo_0", "acts is not finite in step 0")),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from imitation.data import serialize
-from imitation.data.types import DictObs, Trajectory, TrajectoryWithRew
+from imitation.data.types import DictObs, TrajectoryWithRew
 from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 
@@ -298,9 +298,9 @@ def nan_at_3(array: np.ndarray) -> np.ndarray:
 
 
 BAD_IMITATION = {
-    "no rewards": (
-        {k: v for k, v in imitation_arrays().items() if k != "rews"},
-        ("no array rews", "add an array rews of zeros"),
+    "no ends": (
+        {k: v for k, v in imitation_arrays().items() if k != "terminal"},
+        ("no array terminal",),
     ),
     "short obs": (changed("obs", lambda a: a[:-1]), ("array obs has 13 rows, but 14",)),
     "short infos": (changed("infos", lambda a: a[:-1]), ("array infos",)),
@@ -363,15 +363,10 @@ def with_state(**state: Any) -> list[TrajectoryWithRew]:
     return episodes
 
 
-def without_rewards() -> list[Trajectory]:
-    return [Trajectory(t.obs, t.acts, t.infos, t.terminal) for t in imitation_episodes()]
-
-
 N = 100_000
 LONG = TrajectoryWithRew(np.ones((N + 1, 3)), np.ones((N, 3)), None, False, np.ones(N))
 
 BAD_PICKLES = {
-    "no rewards": (without_rewards(), ("episode 0", "no rewards")),
     "one trajectory": (imitation_episodes()[0], ("not a list",)),
     "other things": ([*imitation_episodes(), 3], ("episode 4", "no trajectory")),
     "dictionaries": (with_state(obs=DictObs({"a": np.zeros((2, 3))})), ("dictionaries",)),
@@ -381,7 +376,8 @@ BAD_PICKLES = {
     "infos": (with_state(infos=[{}] * 7), ("episode 1", "infos")),
     "shapes": (with_state(acts=np.zeros((1, 4))), ("acts of the episodes differ",)),
     "dtypes": (with_state(obs=np.zeros((2, 3))), ("obs of the episodes differ",)),
-    "NaN": (with_state(rews=np.full(1, np.nan)), ("episode 1: rews is not finite in step 0",)),
+    "infinite": (with_state(rews=np.full(1, np.inf)), ("episode 1: rews is not finite in step 0",)),
+    "NaN": (with_state(rews=np.full(1, np.nan)), ("rews of episode 1 are NaN or missing",)),
     "copies": ([LONG] * 1_000, ("array obs, acts, rews",)),
 }
 
@@ -589,7 +585,7 @@ BAD_BUFFERS = {
     "no bounds": (altered(action_space=unbounded()), ("finite low and high",)),
     "no space": (altered(action_space=None), ("no action space",)),
     "unscaled": (altered(actions=np.full((8, 1, 2), 2.0)), ("outside [-1, 1]",)),
-    "NaN": (altered(rewards=np.full((8, 1), np.nan)), ("environment 0", "rews is not finite")),
+    "infinite": (altered(rewards=np.full((8, 1), np.inf)), ("environment 0", "rews is not finite")),
     "text": (altered(rewards="none"), ("no array rewards",)),
     "shapes": (altered(dones=np.zeros((7, 1))), ("arrays of shapes",)),
     "no environments": (

@@ -14,7 +14,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 from sb3_gail_ext import DemonstrationError, record_demonstrations
 from sb3_gail_ext.demonstrations.ends import end_of
-from sb3_gail_ext.demonstrations.recording import record_with_seeds, returns
+from sb3_gail_ext.demonstrations.recording import record_with_seeds
+from sb3_gail_ext.demonstrations.returns import returns
 from sb3_gail_ext.policies.loading import load_policy
 
 # --- What is kept ------------------------------------------------------------------------------

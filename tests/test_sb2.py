@@ -95,6 +95,23 @@ def test_columns_of_a_vectorised_recorder_and_other_types_are_read(tmp_path: Pat
         assert_same(left, right)
 
 
+def test_starts_that_older_numpy_made_objects_of(tmp_path: Path) -> None:
+    """On a VecEnv, Stable-Baselines 2 appended True and then its `dones`, arrays of one bool."""
+    arrays = three_episodes()
+    plain = sg.load_demonstrations(write(tmp_path / "plain.npz", arrays))
+    starts = np.empty(9, dtype=object)
+    starts[:] = [True, *(np.array([start]) for start in arrays["episode_starts"][1:])]
+    boxed = sg.load_demonstrations(
+        write(tmp_path / "boxed.npz", arrays | {"episode_starts": starts, "x": np.zeros(1)})
+    )
+    for left, right in zip(plain, boxed, strict=True):
+        assert_same(left, right)
+    two = starts.copy()
+    two[4] = np.zeros(2, dtype=bool)
+    with pytest.raises(sg.DemonstrationError, match="episode_starts holds more than True and"):
+        sg.load_demonstrations(write(tmp_path / "two.npz", arrays | {"episode_starts": two}))
+
+
 def test_a_box_of_one_dimension_keeps_it(tmp_path: Path) -> None:
     arrays = three_episodes()
     arrays["actions"] = arrays["actions"].astype(np.float32)
@@ -120,9 +137,13 @@ def put(key: str, index: Any, value: float) -> Callable[[Arrays], dict[str, Any]
 
 BAD = {
     "objects": (changed("obs", lambda a: a.astype(object)), "array obs holds pickled .* numeric"),
-    "object starts": (
-        changed("episode_starts", lambda a: a.astype(object)),
-        "array episode_starts holds pickled Python objects, which are never loaded",
+    "starts in text": (
+        changed("episode_starts", lambda a: a.astype(str).astype(object)),
+        "array episode_starts holds more than True and False",
+    ),
+    "object rewards": (
+        changed("rewards", lambda a: a.astype(object)),
+        "array rewards holds pickled Python objects, which are never loaded",
     ),
     "paths of images": (changed("obs", lambda a: a[:, 0].astype(str)), "the images, not their pa"),
     "fewer actions": (changed("actions", lambda a: a[:-1]), r"actions has shape \(8, 1\), but obs"),

@@ -11,7 +11,8 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_gail_ext.bench.methods import METHODS
 from sb3_gail_ext.bench.task import Cell
-from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
+from sb3_gail_ext.demonstrations.recording import record_demonstrations
+from sb3_gail_ext.demonstrations.returns import returns
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
 from sb3_gail_ext.rewards.distance import imitation_distance
 

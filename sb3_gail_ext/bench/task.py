@@ -11,7 +11,7 @@ from typing import Any
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.cards import (
-    expert_returns,
+    expert_mean,
     package_versions,
     read_card,
     sha256,
@@ -45,8 +45,7 @@ class Task:
         :raises DemonstrationError: unless it is positive: a share of a cost would praise the worse.
         """
         path = Path(self.demonstrations)
-        expert = expert_returns(path, self.env_id, n_episodes, seed=EVALUATION_SEED)
-        mean = float(expert.returns.mean())
+        mean, _ = expert_mean(path, self.env_id, n_episodes, seed=EVALUATION_SEED)
         if mean <= 0:
             raise DemonstrationError(
                 f"{path}: the expert's mean return is {mean:.1f}; a share of the expert's return "

@@ -65,9 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     summary = summarize(agent_returns)
     if expert is not None:
-        summary = summarize(
-            agent_returns, float(expert.returns.mean()), same_starts=expert.same_starts
-        )
+        summary = summarize(agent_returns, expert.mean, same_starts=expert.same_starts)
     if project is not None:
         _track(project, arguments, agent_returns, expert)
     if arguments.json:
@@ -105,7 +103,7 @@ def _track(
     against: dict[str, Any] = {}
     if expert is not None:
         against = {
-            "expert_return": float(expert.returns.mean()),
+            "expert_return": expert.mean,
             "same_starts": expert.same_starts,
         }
     with TrackedRun(

@@ -13,7 +13,7 @@ import numpy as np
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
-from sb3_gail_ext.demonstrations.recording import returns
+from sb3_gail_ext.demonstrations.returns import returns
 
 _PACKAGES = (
     "sb3_gail_ext",
@@ -76,8 +76,14 @@ def read_card(demonstrations: Path) -> dict[str, Any] | None:
 class ExpertReturns(NamedTuple):
     """Returns of an expert, and whether they are from the starts that were asked for."""
 
-    returns: np.ndarray  # (n,)
+    returns: np.ndarray  # (n,), NaN where demonstrations do not tell them
     same_starts: bool
+
+    @property
+    def mean(self) -> float | None:
+        """None if any is unknown."""
+        mean = float(self.returns.mean())
+        return None if np.isnan(mean) else mean
 
 
 def expert_returns(
@@ -104,6 +110,22 @@ def expert_returns(
         if first >= 0 and first + n_episodes <= len(known):
             return ExpertReturns(known[first : first + n_episodes], same_starts=True)
     return ExpertReturns(returns(load_demonstrations(demonstrations)), same_starts=False)
+
+
+def expert_mean(
+    demonstrations: Path, env_id: str, n_episodes: int, *, seed: int = 0
+) -> tuple[float, bool]:
+    """Mean of `expert_returns`, and whether it is of the same starts, for scores that need one.
+
+    :raises DemonstrationError: as there, and if nobody knows the returns.
+    """
+    found = expert_returns(demonstrations, env_id, n_episodes, seed=seed)
+    if found.mean is None:
+        raise DemonstrationError(
+            f"{demonstrations}: no rewards in it, so that nobody knows what its expert returns; an "
+            "imitator can be trained, but its score needs demonstrations with rewards"
+        )
+    return found.mean, found.same_starts
 
 
 def sha256(path: Path) -> str:

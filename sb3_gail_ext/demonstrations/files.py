@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from imitation.data.types import TrajectoryWithRew
+from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError, in_one_line
-from sb3_gail_ext.demonstrations.formats.chapter import (
-    REQUIRED_KEYS,
-    read_chapter,
-    read_metadata,
-    write_chapter,
-)
+from sb3_gail_ext.demonstrations.formats.chapter import CHAPTER_KEYS, read_chapter, read_metadata
+from sb3_gail_ext.demonstrations.formats.chapter_writing import write_chapter
 from sb3_gail_ext.demonstrations.formats.contents import contents_of
 from sb3_gail_ext.demonstrations.formats.d4rl import D4RL_KEYS, read_d4rl
 from sb3_gail_ext.demonstrations.formats.format import Format
@@ -44,7 +40,7 @@ from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
 from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
 
 FORMATS: dict[str, Format] = {
-    "chapter": Format("npz", frozenset(REQUIRED_KEYS), read_chapter, write_chapter, read_metadata),
+    "chapter": Format("npz", frozenset(CHAPTER_KEYS), read_chapter, write_chapter, read_metadata),
     "sb2": Format("npz", frozenset(SB2_KEYS), read_sb2),
     "imitation": Format(
         "folder",
@@ -82,7 +78,8 @@ def load_demonstrations(
         GAIL paper (Ho & Ermon, 2016). Each one kept becomes a trajectory of one step, so that
         its next observation stays the true one.
     :param seed: of `limit` and `subsample`.
-    :returns: `imitation` trajectories: `obs` (T + 1, ...), `acts` (T, ...), `rews` (T,).
+    :returns: `imitation` trajectories: `obs` (T + 1, ...), `acts` (T, ...), `rews` (T,). All of an
+        episode's `rews` are NaN if the file does not have them.
     :raises DemonstrationError: if anything is wrong with the file; the line says what to do.
     """
     path = Path(path)
@@ -96,13 +93,14 @@ def load_demonstrations(
 
 def save_demonstrations(
     path: str | Path,
-    trajectories: Sequence[TrajectoryWithRew],
+    trajectories: Sequence[Trajectory],
     *,
     format: str = "chapter",
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write trajectories to a file or folder, replacing it in one step.
 
+    :param trajectories: whole episodes; rewards that they do not have become NaN.
     :param format: `"chapter"`, or, as folders, `"imitation"` or `"minari"`.
     :param metadata: JSON-serialisable facts to keep in the file.
     :raises DemonstrationError: if the trajectories do not fit the format.

@@ -21,7 +21,7 @@ from sb3_gail_ext.demonstrations.dimensions import (
 )
 from sb3_gail_ext.demonstrations.ends import end_of
 from sb3_gail_ext.demonstrations.frames import draw_frames
-from sb3_gail_ext.demonstrations.recording import returns
+from sb3_gail_ext.demonstrations.returns import returns
 
 MAX_DIMENSIONS = 40
 _COLUMNS = (4, 8)  # small panels side by side, at least and at most
@@ -92,6 +92,9 @@ def _draw_episodes(figure: SubFigure, episodes: Sequence[TrajectoryWithRew]) -> 
         (axes[0], axes[1], returns(episodes), "return"),
         (axes[2], axes[3], lengths, "length in steps"),
     ):
+        if np.isnan(values).any():
+            _draw_nothing(left, right, f"{name}: unknown, the demonstrations have no rewards")
+            continue
         for end in (e for e in _END_COLOURS if e in ends):
             at = np.flatnonzero(ends == end)
             label = f"{end} ({len(at):,})"
@@ -108,6 +111,12 @@ def _draw_episodes(figure: SubFigure, episodes: Sequence[TrajectoryWithRew]) -> 
         right.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         right.grid(alpha=0.3)
     axes[2].legend(title="how they ended", fontsize=8, title_fontsize=8, loc="best")
+
+
+def _draw_nothing(left: Axes, right: Axes, why: str) -> None:
+    left.text(0.5, 0.5, why, ha="center", va="center", fontsize=8, transform=left.transAxes)
+    left.set_axis_off()
+    right.set_axis_off()
 
 
 def _room_around(values: np.ndarray) -> tuple[float, float]:

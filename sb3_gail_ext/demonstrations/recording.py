@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.playing import Policy, frozen, play
+from sb3_gail_ext.demonstrations.returns import returns
 
 TRIES = 10  # episodes played for each that is asked for, before `min_return` is given up
 _MAX_ENVS = 20
@@ -133,11 +134,6 @@ def _first_good(
         f"{n_episodes} were asked for; their mean is {np.mean(seen):.1f}, the best "
         f"{max(seen):.1f}: ask for fewer or less, or train for longer"
     )
-
-
-def returns(episodes: Iterable[TrajectoryWithRew]) -> np.ndarray:
-    """Undiscounted return of each episode, float64 of shape (n,)."""
-    return np.array([float(episode.rews.sum(dtype=np.float64)) for episode in episodes])
 
 
 def with_normalization_of(model: Policy, venv: VecEnv) -> VecEnv:

@@ -10,23 +10,35 @@ import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import end_of
-from sb3_gail_ext.demonstrations.recording import returns
+from sb3_gail_ext.demonstrations.returns import returns
 
 
 def describe(episodes: Sequence[TrajectoryWithRew]) -> dict[str, Any]:
-    """Undiscounted returns, lengths in steps, and how many episodes ended how, for a data card."""
-    r, lengths = returns(episodes), np.array([len(episode) for episode in episodes])
+    """Undiscounted returns, lengths in steps, and how many episodes ended how, for a data card.
+
+    There are no `return_...` where the return of any episode is unknown.
+    """
+    lengths = np.array([len(episode) for episode in episodes])
     return {
-        "return_mean": round(float(r.mean()), 2),
-        "return_median": round(float(np.median(r)), 2),
-        "return_std": round(float(r.std()), 2),
-        "return_min": round(float(r.min()), 2),
-        "return_max": round(float(r.max()), 2),
+        **_describe_returns(returns(episodes)),
         "length_mean": float(lengths.mean()),
         "length_min": int(lengths.min()),
         "length_max": int(lengths.max()),
         "ends": ends(episodes),
     }
+
+
+def _describe_returns(r: np.ndarray) -> dict[str, float]:
+    if np.isnan(r).any():
+        return {}
+    figures = {
+        "mean": r.mean(),
+        "median": np.median(r),
+        "std": r.std(),
+        "min": r.min(),
+        "max": r.max(),
+    }
+    return {f"return_{name}": round(float(figure), 2) for name, figure in figures.items()}
 
 
 def ends(episodes: Sequence[TrajectoryWithRew]) -> dict[str, int]:

@@ -10,7 +10,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.demonstrations.playing import Policy
-from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
+from sb3_gail_ext.demonstrations.recording import record_demonstrations
+from sb3_gail_ext.demonstrations.returns import returns
 
 EVALUATION_SEED = 0  # experts and imitators are compared on the starts from here on
 
@@ -42,7 +43,7 @@ def summarize(
     """The figures of one evaluation.
 
     :param episode_returns: (n,).
-    :param expert_return_mean: the expert's mean.
+    :param expert_return_mean: the expert's mean; None if it is unknown.
     :param same_starts: whether that mean is from the same starts.
     :returns: `return_mean, return_median, return_std, n_episodes` and, against the expert,
         `expert_return_mean, same_starts, normalized` (mean by mean; None unless the expert's is
@@ -66,6 +67,12 @@ def summarize(
 
 def verdict(summary: Mapping[str, Any]) -> str:
     """One sentence for people: how close the policy came to the expert."""
+    if "expert_return_mean" not in summary:
+        return (
+            f"The imitator returns {summary['return_mean']:.1f} on average over "
+            f"{summary['n_episodes']} episodes; the demonstrations hold no rewards to compare it "
+            "with."
+        )
     share = summary["normalized"]
     caveat = "" if summary["same_starts"] else " (in its demonstrations, from other starts)"
     if share is None:

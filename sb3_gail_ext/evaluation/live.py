@@ -17,7 +17,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_gail_ext.algorithms.with_discriminator import WithDiscriminator
 from sb3_gail_ext.demonstrations.dict_observations import as_arrays
-from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
+from sb3_gail_ext.demonstrations.recording import record_demonstrations
+from sb3_gail_ext.demonstrations.returns import returns
 from sb3_gail_ext.evaluation.plots import chapter_figure, save_figure
 from sb3_gail_ext.rewards.distance import DistanceTo
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from sb3_gail_ext.demonstrations.cards import expert_returns
+from sb3_gail_ext.demonstrations.cards import expert_mean
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED, evaluate
 from sb3_gail_ext.evaluation.random_policy import RandomPolicy
@@ -31,8 +31,7 @@ def measure_scale(env_id: str, demonstrations: Path, n_episodes: int) -> Scale:
 
     :raises DemonstrationError: if the file cannot be used, or its expert is no better than chance.
     """
-    found = expert_returns(demonstrations, env_id, n_episodes, seed=EVALUATION_SEED)
-    expert = float(found.returns.mean())
+    expert, same_starts = expert_mean(demonstrations, env_id, n_episodes, seed=EVALUATION_SEED)
     agent = RandomPolicy(env_id)
     chance = float(evaluate(agent, env_id, n_episodes, seed=EVALUATION_SEED).mean())
     if expert <= chance:
@@ -40,4 +39,4 @@ def measure_scale(env_id: str, demonstrations: Path, n_episodes: int) -> Scale:
             f"{demonstrations}: its expert returns {expert:.1f} in {env_id}, a random agent "
             f"{chance:.1f}; scores need an expert that is better"
         )
-    return Scale(chance, expert, found.same_starts)
+    return Scale(chance, expert, same_starts)

@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_gail_ext.demonstrations.cards import write_card
 from sb3_gail_ext.demonstrations.files import save_demonstrations
-from sb3_gail_ext.demonstrations.recording import returns
+from sb3_gail_ext.demonstrations.returns import returns
 from sb3_gail_ext.demonstrations.summary import describe
 from sb3_gail_ext.evaluation.evaluate import EVALUATION_SEED
 from sb3_gail_ext.experts.training import (

@@ -17,7 +17,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from tqdm import tqdm
 
-from sb3_gail_ext.demonstrations.recording import record_demonstrations, returns
+from sb3_gail_ext.demonstrations.recording import record_demonstrations
+from sb3_gail_ext.demonstrations.returns import returns
 
 
 class ExpertError(ValueError):

@@ -116,12 +116,20 @@ def _facts(file: Path, episodes: list[TrajectoryWithRew]) -> dict[str, object]:
         "episodes": len(episodes),
         "transitions": sum(lengths),
         "length": f"median {np.median(lengths):g}, from {min(lengths)} to {max(lengths)}",
-        "return": f"mean {said['return_mean']:.1f} ± {said['return_std']:.1f}, from "
-        f"{said['return_min']:.1f} to {said['return_max']:.1f}",
+        "return": _returns_in_words(said),
         "ends": ", ".join(f"{n} {end}" for end, n in ends(episodes).items()),
         **{name: _in_words(array) for name, array in _arrays(episodes).items()},
         **{f"metadata {key}": _short(value) for key, value in load_metadata(file).items()},
     }
+
+
+def _returns_in_words(said: dict[str, Any]) -> str:
+    if "return_mean" not in said:
+        return "unknown (no rewards)"
+    return (
+        f"mean {said['return_mean']:.1f} ± {said['return_std']:.1f}, from "
+        f"{said['return_min']:.1f} to {said['return_max']:.1f}"
+    )
 
 
 def _origin(card: dict[str, Any] | None) -> dict[str, object]:
@@ -196,7 +204,7 @@ def _row(file: Path, episodes: list[TrajectoryWithRew]) -> list[object]:
         len(episodes),
         f"{sum(map(len, episodes)):,}",
         f"{said['length_mean']:.1f}",
-        f"{said['return_mean']:.1f} ± {said['return_std']:.1f}",
+        f"{said['return_mean']:.1f} ± {said['return_std']:.1f}" if "return_mean" in said else "?",
         ", ".join(f"{n} {end}" for end, n in said["ends"].items()),
         " + ".join("x".join(map(str, array.shape[1:])) or "1" for array in arrays.values()),
         "choice" if are_choices(acts) else "x".join(map(str, acts.shape[1:])),

@@ -10,7 +10,7 @@ from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.checking.finding import Finding
 from sb3_gail_ext.demonstrations.ends import end_of
-from sb3_gail_ext.demonstrations.recording import returns
+from sb3_gail_ext.demonstrations.returns import has_rewards, returns, with_rewards
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 _SHORT = 10  # steps; so few may well be alike
@@ -26,7 +26,7 @@ def check_episodes(
     """
     yield from _copies(episodes)
     yield from _still(episodes)
-    yield from _returns([e for e in episodes if isinstance(e, TrajectoryWithRew)])
+    yield from _returns([with_rewards(e) for e in episodes])
     if max_episode_steps is not None:
         yield from _lengths(episodes, max_episode_steps)
     if all(end_of(episode) == "unknown" for episode in episodes):
@@ -92,7 +92,12 @@ def _constant(array: np.ndarray) -> np.ndarray:
 
 
 def _returns(episodes: Sequence[TrajectoryWithRew]) -> Iterator[Finding]:
-    if not episodes:
+    if not any(has_rewards(e) for e in episodes):
+        yield Finding(
+            "note",
+            "no rewards; nobody needs them to imitate an expert, but an imitator's return cannot "
+            "be compared with the expert's",
+        )
         return
     if not all(np.isfinite(e.rews).all() for e in episodes):
         yield Finding("warning", "rews hold NaN or infinity; no return can be compared with them")

@@ -33,9 +33,10 @@ class ArrowFile(NamedTuple):
     content: np.memmap  # its bytes, copy-on-write, in which the batches have their numbers
 
 
-def load_batches(path: Path, columns: Sequence[str]) -> ArrowFile:
+def load_batches(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> ArrowFile:
     """The record batches of a file, of which these columns are there and valid.
 
+    :param optional: columns that are valid, too, if they are there.
     :raises DemonstrationError: if the file is missing, damaged, compressed, or lacks a column.
     """
     import pyarrow as pa
@@ -48,6 +49,7 @@ def load_batches(path: Path, columns: Sequence[str]) -> ArrowFile:
         messages = _messages(pa.py_buffer(content))
         _check_plain(path, messages)
         with pa.ipc.open_stream(messages, options=pa.ipc.IpcReadOptions(use_threads=False)) as file:
+            columns = [*columns, *(name for name in optional if name in file.schema.names)]
             check_columns(path, file.schema, columns)
             batches = list(file)
         for batch in batches:

@@ -10,6 +10,7 @@ import numpy as np
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.numeric import first_not_finite
 from sb3_gail_ext.demonstrations.formats.sizes import check_n_episodes
+from sb3_gail_ext.demonstrations.returns import are_unknown
 
 _RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
 
@@ -24,6 +25,8 @@ def check_shapes(path: Path, arrays: Arrays) -> None:
     discrete = arrays["acs"].dtype.kind in "iu"  # one integer per step
     n_dims = {"ep_rets": 1, "obs": 3, "rews": 2, "acs": 2 if discrete else 3}
     for key, minimum in n_dims.items():
+        if key not in arrays:
+            continue
         exact = key in ("ep_rets", "rews")
         n = arrays[key].ndim
         if n < minimum or (exact and n != minimum):
@@ -33,7 +36,7 @@ def check_shapes(path: Path, arrays: Arrays) -> None:
             )
     n_episodes, n_steps = arrays["obs"].shape[:2]
     check_n_episodes(path, n_episodes)
-    if n_episodes == 0 or n_steps == 0:
+    if arrays["obs"].size == 0:
         raise DemonstrationError(f"{path}: array obs has shape {arrays['obs'].shape}: no steps")
     expected = {
         "obs": arrays["obs"].shape,
@@ -55,7 +58,8 @@ def check_shapes(path: Path, arrays: Arrays) -> None:
 
 
 def check_episodes(path: Path, arrays: Arrays, lengths: np.ndarray, first: int = 0) -> None:
-    """Every episode has steps, finite numbers and the return that `ep_rets` states.
+    """Every episode has steps, finite numbers and the return that `ep_rets` states. Its rewards may
+    be unknown, all of them NaN.
 
     :param lengths: steps of each episode, integers (N,).
     :param first: the number of the first episode, for messages.
@@ -81,8 +85,9 @@ def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays, first: int) 
 def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) -> None:
     for key in ("obs", "acs", "rews"):
         for row, length in enumerate(lengths):
-            step = first_not_finite(arrays[key][row, :length])
-            if step is not None:
+            steps = arrays[key][row, :length]
+            step = first_not_finite(steps)
+            if step is not None and not (key == "rews" and are_unknown(steps)):
                 raise DemonstrationError(
                     f"{path}: array {key} is not finite in episode {first + row}, step {step}; "
                     "remove the episode or record it again"
@@ -92,14 +97,26 @@ def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) -
 
 
 def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) -> None:
+    if "ep_rets" not in arrays:
+        return
     for row, length in enumerate(lengths):
         stated, rewards = float(arrays["ep_rets"][row]), arrays["rews"][row, :length]
-        if not is_sum_of(rewards, stated):
+        if are_unknown(rewards):
+            _check_stated(path, first + row, stated)
+        elif not is_sum_of(rewards, stated):
             raise DemonstrationError(
                 f"{path}: ep_rets of episode {first + row} is {stated:.6g}, but its rews sum to "
                 f"{rewards.sum(dtype=np.float64):.6g}; one of the two arrays belongs to another "
                 "file"
             )
+
+
+def _check_stated(path: Path, row: int, stated: float) -> None:
+    if np.isinf(stated):
+        raise DemonstrationError(
+            f"{path}: ep_rets of episode {row} is {stated}, and it has no rewards; use NaN for a "
+            "return that is unknown"
+        )
 
 
 def is_sum_of(rewards: np.ndarray, stated: float) -> bool:

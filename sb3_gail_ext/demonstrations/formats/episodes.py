@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from imitation.data.types import TrajectoryWithRew
+from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
+from sb3_gail_ext.demonstrations.returns import with_rewards
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 
-def checked_episodes(
-    path: Path, trajectories: Sequence[TrajectoryWithRew]
-) -> list[TrajectoryWithRew]:
+def checked_episodes(path: Path, trajectories: Sequence[Trajectory]) -> list[TrajectoryWithRew]:
     """The same, in one dtype per array: the widest that an episode has.
 
-    :raises DemonstrationError: if there are none, they lack rewards, have Dict observations, or
-        are not what a reader would ask for.
+    :raises DemonstrationError: if there are none, they have Dict observations, or are not what a
+        reader would ask for.
     """
-    if not all(isinstance(t, TrajectoryWithRew) for t in trajectories):
-        raise DemonstrationError(f"{path}: trajectories without rewards; the format needs them")
-    arrays = [{"obs": array_obs(t.obs), "acts": t.acts, "rews": t.rews} for t in trajectories]
+    arrays = [
+        {"obs": array_obs(t.obs), "acts": t.acts, "rews": with_rewards(t).rews}
+        for t in trajectories
+    ]
     dtypes = {key: _common_dtype(path, key, arrays) for key in ("obs", "acts", "rews")}
     checked = [
         checked_trajectory(

@@ -11,6 +11,7 @@ from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
+from sb3_gail_ext.demonstrations.returns import are_unknown, unknown_rewards
 
 
 def checked_trajectory(
@@ -21,10 +22,11 @@ def checked_trajectory(
 ) -> TrajectoryWithRew:
     """One episode, of arrays that can be written to.
 
-    Integer rewards become float64, and actions that are integers (T, 1) become (T,).
+    Integer rewards become float64, and actions that are integers (T, 1) become (T,). Rewards may be
+    unknown: all NaN, or no array of them.
 
     :param source: what a message should name: the file and the episode.
-    :param arrays: `obs` (T + 1, ...), `acts` (T, ...) and `rews` (T,).
+    :param arrays: `obs` (T + 1, ...), `acts` (T, ...) and, maybe, `rews` (T,).
     :raises DemonstrationError: if they are not such arrays of finite numbers.
     """
     for key, array in arrays.items():
@@ -33,11 +35,12 @@ def checked_trajectory(
                 f"{source}: {key} is no array ({type(array).__name__}); save it as a numeric array"
             )
         check_numeric(source, key, array.dtype)
-    obs, acts, rews = (np.require(arrays[k], requirements="W") for k in ("obs", "acts", "rews"))
+    obs, acts = (np.require(arrays[key], requirements="W") for key in ("obs", "acts"))
+    rews = np.require(arrays["rews"], requirements="W") if "rews" in arrays else _unknown(obs, acts)
     _check_lengths(source, obs, acts, rews)
     for key, array in arrays.items():
         step = first_not_finite(array)
-        if step is not None:
+        if step is not None and not (key == "rews" and are_unknown(array)):
             raise DemonstrationError(
                 f"{source}: {key} is not finite in step {step}; remove the episode or record it "
                 "again"
@@ -48,13 +51,20 @@ def checked_trajectory(
     return TrajectoryWithRew(obs, acts, infos, terminal=terminal, rews=rews)
 
 
+def _unknown(obs: np.ndarray, acts: np.ndarray) -> np.ndarray:
+    """No more rewards than numbers in `obs`: actions of no dimension may claim any length."""
+    return unknown_rewards(min(len(acts), obs.size) if acts.ndim else 0)
+
+
 def one_choice(acts: np.ndarray) -> np.ndarray:
     """Integers (T, 1) as (T,): a choice of each step, for a Box of integers is a strange action."""
     return acts[:, 0] if acts.dtype.kind in "iu" and acts.shape[1:] == (1,) else acts
 
 
 def check_alike(source: str | Path, trajectories: Sequence[TrajectoryWithRew]) -> None:
-    """:raises DemonstrationError: if there are none, or of different shapes or dtypes."""
+    """:raises DemonstrationError: if there are none, they have different shapes or dtypes, or only
+    some have rewards.
+    """
     if not trajectories:
         raise DemonstrationError(f"{source}: there are no episodes in it; record it again")
     for key in ("obs", "acts"):
@@ -64,6 +74,17 @@ def check_alike(source: str | Path, trajectories: Sequence[TrajectoryWithRew]) -
                 f"{source}: {key} of the episodes differ in shape per step or dtype "
                 f"({sorted(kinds)[:3]}); write one file per environment"
             )
+    check_rewards_alike(source, trajectories)
+
+
+def check_rewards_alike(source: str | Path, trajectories: Sequence[TrajectoryWithRew]) -> None:
+    """:raises DemonstrationError: if only some episodes have rewards, which is damage."""
+    unknown = [are_unknown(t.rews) for t in trajectories]
+    if any(unknown) and not all(unknown):
+        raise DemonstrationError(
+            f"{source}: rews of episode {unknown.index(True)} are NaN or missing, but others have "
+            "rewards; remove the episode or record it again"
+        )
 
 
 def _check_lengths(source: str | Path, obs: np.ndarray, acts: np.ndarray, rews: np.ndarray) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imitation.data.types import TrajectoryWithRew
+from imitation.data.types import Trajectory, TrajectoryWithRew
 
 Reader = Callable[[Path], list[TrajectoryWithRew]]
 MetadataReader = Callable[[Path], dict[str, Any]]
-Writer = Callable[[Path, Sequence[TrajectoryWithRew], Mapping[str, Any] | None], None]
+Writer = Callable[[Path, Sequence[Trajectory], Mapping[str, Any] | None], None]
 
 
 class Format(NamedTuple):

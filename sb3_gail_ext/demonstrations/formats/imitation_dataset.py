@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IMITATION_FILES = ("dataset_info.json", "state.json")
-_COLUMNS = ("obs", "acts", "infos", "terminal", "rews")
+_COLUMNS = ("obs", "acts", "infos", "terminal")
+_REWARDS = ("rews",)
 _LONGEST_INFO = 2**26  # characters; longer ones say nothing that would be worth the time
 _NUMPY_BOOLS = {"AQ==": True, "AA==": False}  # in base64
 
@@ -44,7 +45,7 @@ def read_imitation(path: Path) -> list[TrajectoryWithRew]:
     """
     trajectories: list[TrajectoryWithRew] = []
     for file in data_files(path):
-        batches, content = load_batches(file, _COLUMNS)
+        batches, content = load_batches(file, _COLUMNS, _REWARDS)
         for batch in batches:
             trajectories += _trajectories(file, batch, content, len(trajectories))
     check_alike(path, trajectories)
@@ -94,17 +95,17 @@ def _trajectories(
     file: Path, batch: pa.RecordBatch, content: np.memmap, first: int
 ) -> list[TrajectoryWithRew]:
     """:param first: how many episodes came before."""
-    columns = [arrays_of(file, key, batch.column(key)) for key in ("obs", "acts", "rews")]
+    names = [key for key in ("obs", "acts", *_REWARDS) if key in batch.schema.names]
+    columns = [arrays_of(file, key, batch.column(key)) for key in names]
     terminal = bools_of(file, "terminal", batch.column("terminal"))
     last_infos = last_texts_of(file, "infos", batch.column("infos"))
     episodes = []
     for row, (*arrays, says_terminal, text) in enumerate(
         zip(*columns, terminal, last_infos, strict=True)
     ):
-        obs, acts, rews = (writable(content, array) for array in arrays)
-        end = kept_end(len(rews), says_terminal, _end_info(text))
-        source = f"{file}: episode {first + row}"
-        episodes.append(checked_trajectory(source, {"obs": obs, "acts": acts, "rews": rews}, *end))
+        steps = {key: writable(content, a) for key, a in zip(names, arrays, strict=True)}
+        end = kept_end(len(steps["acts"]), says_terminal, _end_info(text))
+        episodes.append(checked_trajectory(f"{file}: episode {first + row}", steps, *end))
     return episodes
 
 

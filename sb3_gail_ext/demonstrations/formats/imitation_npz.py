@@ -2,7 +2,7 @@
 
 obs       (T + N, ...)        each episode with its final observation
 acts      (T, ...)
-rews      (T,)
+rews      (T,)                not of trajectories without rewards
 infos     (T,) objects        a dictionary per step
 terminal  (N,) bool           True at time limits, too: see `imitation_ends`
 indices   (N - 1,) int        the first step of each episode but the first one
@@ -22,10 +22,8 @@ from sb3_gail_ext.demonstrations.formats.imitation_ends import kept_end
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays
 
 IMITATION_KEYS = ("obs", "acts", "infos", "terminal", "indices", "rews")
-_HINT = (
-    f"An imitation file holds {', '.join(IMITATION_KEYS)}; record "
-    "it again with rewards, which a return is computed from, or add an array rews of zeros"
-)
+_REQUIRED = IMITATION_KEYS[:-1]
+_HINT = f"An imitation file holds {', '.join(IMITATION_KEYS)}"
 
 
 def read_imitation_npz(path: Path) -> list[TrajectoryWithRew]:
@@ -33,7 +31,7 @@ def read_imitation_npz(path: Path) -> list[TrajectoryWithRew]:
 
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
-    arrays = load_arrays(path, IMITATION_KEYS, hint=_HINT, objects=("infos",))
+    arrays = load_arrays(path, _REQUIRED, IMITATION_KEYS[-1:], hint=_HINT, objects=("infos",))
     n_steps = _check_counts(path, arrays)
     firsts = [0, *map(int, arrays["indices"])]
     trajectories = [
@@ -52,16 +50,17 @@ def _trajectory(
     episode = {
         "obs": arrays["obs"][first + row : end + row + 1],
         "acts": arrays["acts"][first:end],
-        "rews": arrays["rews"][first:end],
     }
+    if "rews" in arrays:
+        episode["rews"] = arrays["rews"][first:end]
     return checked_trajectory(f"{path}: episode {row}", episode, terminal, infos)
 
 
 def _check_counts(path: Path, arrays: dict[str, np.ndarray]) -> int:
     """How many steps there are."""
     shapes = {key: array.shape for key, array in arrays.items()}
-    flat = ("rews", "infos", "terminal", "indices")
-    if not all(shapes.values()) or any(len(shapes[key]) != 1 for key in flat):
+    flat = [len(shape) == 1 for key, shape in shapes.items() if key not in ("obs", "acts")]
+    if not all(shapes.values()) or not all(flat):
         raise DemonstrationError(
             f"{path}: arrays of shapes {shapes}; all but obs and acts must have one dimension"
         )
@@ -73,7 +72,7 @@ def _check_counts(path: Path, arrays: dict[str, np.ndarray]) -> int:
         "indices": n_episodes - 1,
     }
     for key, count in expected.items():
-        if len(arrays[key]) != count:
+        if key in arrays and len(arrays[key]) != count:
             raise DemonstrationError(
                 f"{path}: array {key} has {len(arrays[key])} rows, but {count} belong to {n_steps} "
                 f"acts and {n_episodes} episodes; one of the arrays belongs to another file"

@@ -2,7 +2,7 @@
 
 Each is a `TrajectoryWithRew` of `imitation.data.types` with the attributes `obs` (T + 1, ...),
 `acts` (T, ...), `rews` (T,), `infos` (T,) objects or None, and `terminal`, True at time limits,
-too: see `imitation_ends`.
+too: see `imitation_ends`. Or it is a `Trajectory`, which has no `rews`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from sb3_gail_ext.demonstrations.formats.safe_pickle import load_pickle
 from sb3_gail_ext.demonstrations.formats.stand_ins import Record
 
 _MODULE = "imitation.data.types"
-_WITH_REWARDS = f"{_MODULE}.TrajectoryWithRew"
-_OTHERS = (f"{_MODULE}.Trajectory", f"{_MODULE}.DictObs")
-IMITATION_CLASSES = (_WITH_REWARDS, *_OTHERS)
+_TRAJECTORIES = (f"{_MODULE}.TrajectoryWithRew", f"{_MODULE}.Trajectory")
+IMITATION_CLASSES = (*_TRAJECTORIES, f"{_MODULE}.DictObs")
 _ARRAYS = ("obs", "acts", "rews")
 
 
@@ -53,14 +52,11 @@ def _check_sizes(path: Path, content: Sequence[Any]) -> None:
 
 
 def _trajectory(source: str, content: Any) -> TrajectoryWithRew:
-    if not isinstance(content, Record) or not isinstance(content.state, dict):
+    sound = isinstance(content, Record) and isinstance(content.state, dict)
+    if not sound or content.name not in _TRAJECTORIES:
         raise DemonstrationError(f"{source}: no trajectory of imitation's; save the list again")
-    if content.name != _WITH_REWARDS:
-        raise DemonstrationError(
-            f"{source}: no rewards, which a return is computed from; record it again as "
-            "TrajectoryWithRew"
-        )
-    arrays = {key: content.get(key) for key in _ARRAYS}
+    has_rewards = content.name == _TRAJECTORIES[0]
+    arrays = {key: content.get(key) for key in (_ARRAYS if has_rewards else _ARRAYS[:-1])}
     if isinstance(arrays["obs"], Record):
         raise DemonstrationError(
             f"{source}: its observations are dictionaries; only arrays are read from such files"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from imitation.data.types import TrajectoryWithRew
+from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import TERMINAL_NEXT, TIME_LIMIT, end_of, last_info
 from sb3_gail_ext.demonstrations.formats.episodes import checked_episodes
@@ -20,7 +20,7 @@ _FILES = ("dataset_info.json", "state.json", "data-*.arrow")
 
 
 def write_imitation(
-    path: Path, trajectories: Sequence[TrajectoryWithRew], metadata: Mapping[str, Any] | None
+    path: Path, trajectories: Sequence[Trajectory], metadata: Mapping[str, Any] | None
 ) -> None:
     """Write a folder that `imitation.data.serialize.load` loads; an existing one is replaced.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from imitation.data.types import TrajectoryWithRew
+from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import TERMINAL_NEXT, end_of, last_info
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
@@ -25,7 +25,7 @@ _FILES = (
 
 
 def write_minari(
-    path: Path, trajectories: Sequence[TrajectoryWithRew], metadata: Mapping[str, Any] | None
+    path: Path, trajectories: Sequence[Trajectory], metadata: Mapping[str, Any] | None
 ) -> None:
     """Write the folder of a dataset, `name-v0` with `data` in it; an existing one is replaced.
 

@@ -28,7 +28,11 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def is_ragged(arrays: Arrays) -> bool:
-    return any(arrays[key].dtype.kind == "O" for key in RAGGED_KEYS)
+    return bool(_ragged_keys(arrays))
+
+
+def _ragged_keys(arrays: Arrays) -> list[str]:
+    return [key for key in RAGGED_KEYS if key in arrays and arrays[key].dtype.kind == "O"]
 
 
 def one_by_one(path: Path, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
@@ -43,12 +47,12 @@ def one_by_one(path: Path, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
         for key, array in arrays.items()
         if key != "final_obs"  # nobody writes it into ragged files, and it costs a copy to append
     }
-    measured = next(key for key in RAGGED_KEYS if arrays[key].dtype.kind == "O")
+    ragged = _ragged_keys(arrays)
     for row in range(len(arrays["obs"])):
-        n_steps = len(columns[measured][row])
+        n_steps = len(columns[ragged[0]][row])
         episode = {key: np.asarray(column[row])[None] for key, column in columns.items()}
         for key in RAGGED_KEYS:  # one that is not ragged is padded
-            if arrays[key].dtype.kind != "O":
+            if key in episode and key not in ragged:
                 episode[key] = episode[key][:, :n_steps]
         yield {"lengths": np.array([n_steps]), **episode}
 

@@ -3,7 +3,7 @@
     obs      (T, *obs_shape), or a group of arrays (T, ...), one per sensor
     next_obs likewise, optional: where each step led to; the last one is the final observation
     actions  (T, *act_shape)
-    rewards  (T,)
+    rewards  (T,)          optional: dataset_states_to_obs.py adds them
     dones    (T,)  not read, see below
 
 Several sensors of one number or vector each are put side by side in the order of their names, in
@@ -53,8 +53,8 @@ def read_robomimic(path: Path) -> list[TrajectoryWithRew]:
     """Read a robomimic file, checking every array. Demonstrations come in the order of their
     numbers, their ends are unknown.
 
-    :raises DemonstrationError: if the file is missing, is not such a file, is inconsistent, has no
-        rewards, or has several sensors that are not vectors.
+    :raises DemonstrationError: if the file is missing, is not such a file, is inconsistent, or has
+        several sensors that are not vectors.
     """
     with opened(path) as file:
         data = open_group(path, file, "data")
@@ -91,23 +91,23 @@ def _episode(
     path: Path, data: h5py.Group, name: str, sensors: list[str] | None
 ) -> TrajectoryWithRew | None:
     """One demonstration; None if nothing is left of it."""
-    demo = open_group(path, data, name)
-    if not has_member(demo, "rewards"):
-        raise DemonstrationError(
-            f"{path}: no rewards in {key_of(data, name)}; robomimic's dataset_states_to_obs.py "
-            "adds them"
-        )
-    obs = observations(path, demo, sensors)
-    acts, rews = (load_dataset(path, demo, name) for name in ("actions", "rewards"))
-    key = key_of(data, name)
-    shapes = {"obs": obs.shape, "actions": acts.shape, "rewards": rews.shape}
-    check_steps(path, {f"{key}/{array}": shape for array, shape in shapes.items()})
-    rews = rewards(path, f"{key}/rewards", rews)
+    demo, group = open_group(path, data, name), key_of(data, name)
+    arrays = {
+        "obs": observations(path, demo, sensors),
+        "actions": load_dataset(path, demo, "actions"),
+    }
+    if has_member(demo, "rewards"):
+        arrays["rewards"] = load_dataset(path, demo, "rewards")
+    check_steps(path, {f"{group}/{key}": array.shape for key, array in arrays.items()})
+    obs, n_steps = arrays["obs"], len(arrays["obs"])
     final_obs = final_observation(path, demo, sensors, obs)
     if len(final_obs):
         obs = np.concatenate([obs, in_dtype_of(obs, final_obs)])
-    elif len(obs) > 1:
-        acts, rews = acts[:-1], rews[:-1]
+    elif n_steps > 1:
+        n_steps -= 1
     else:
         return None
-    return checked_trajectory(f"{path}: {key}", {"obs": obs, "acts": acts, "rews": rews})
+    episode = {"obs": obs, "acts": arrays["actions"][:n_steps]}
+    if "rewards" in arrays:
+        episode["rews"] = rewards(path, f"{group}/rewards", arrays["rewards"])[:n_steps]
+    return checked_trajectory(f"{path}: {group}", episode)

@@ -6,6 +6,8 @@
     episode_starts  (T,) bool        True at the first step of each episode
     episode_returns (N,)             the sum of each episode's rewards
 
+On a VecEnv, older NumPy made objects of `episode_starts`: True, and then arrays of one bool.
+
 How an episode ended is not in it: no trajectory read from it is terminal, and each lacks its last
 transition, whose next observation nobody knows.
 """
@@ -28,6 +30,7 @@ from sb3_gail_ext.demonstrations.formats.sizes import check_n_episodes
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 SB2_KEYS = ("obs", "actions", "rewards", "episode_returns", "episode_starts")
+_OBJECTS = ("episode_starts",)
 _HINT = f"A Stable-Baselines 2 file holds {', '.join(SB2_KEYS)}"
 
 Arrays = dict[str, np.ndarray]
@@ -43,7 +46,7 @@ def read_sb2(path: Path) -> list[TrajectoryWithRew]:
 
 def load_sb2(path: Path) -> Arrays:
     """The arrays of a file, as `checked_sb2` returns them."""
-    return checked_sb2(path, load_arrays(path, SB2_KEYS, hint=_HINT))
+    return checked_sb2(path, load_arrays(path, SB2_KEYS, hint=_HINT, objects=_OBJECTS))
 
 
 def checked_sb2(source: str | Path, given: Mapping[str, np.ndarray]) -> Arrays:
@@ -58,6 +61,8 @@ def checked_sb2(source: str | Path, given: Mapping[str, np.ndarray]) -> Arrays:
     if missing:
         raise DemonstrationError(f"{source}: no array {', '.join(missing)}. {_HINT}")
     arrays = {key: np.asarray(given[key]) for key in SB2_KEYS}
+    if arrays["episode_starts"].dtype.kind == "O":
+        arrays["episode_starts"] = _unboxed(source, arrays["episode_starts"])
     for key, array in arrays.items():
         check_numeric(source, key, array.dtype)
     _check_lengths(source, arrays)
@@ -110,6 +115,16 @@ def write_sb2(path: Path, arrays: Arrays) -> None:
     """Write the arrays of the layout, replacing an existing file in one step."""
     with atomically(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _unboxed(source: str | Path, starts: np.ndarray) -> np.ndarray:
+    """Bool (T,) of objects, each a bool or an array of one."""
+    flat = [x.item() if isinstance(x, np.ndarray) and x.size == 1 else x for x in starts.flat]
+    if not all(isinstance(x, bool | np.bool_) for x in flat):
+        raise DemonstrationError(
+            f"{source}: array episode_starts holds more than True and False; record it again"
+        )
+    return np.array(flat, dtype=bool)
 
 
 def _bounds(starts: np.ndarray) -> list[tuple[int, int]]:
