@@ -28,13 +28,14 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 from gymnasium import spaces
-from imitation.data.types import TrajectoryWithRew
+from imitation.data import serialize
+from imitation.data.types import Trajectory, TrajectoryWithRew
 from stable_baselines3 import DQN, SAC
 
 from sb3_gail_ext import DemonstrationError, load_demonstrations, save_demonstrations
@@ -74,6 +75,10 @@ def episodes(n: int = 3, *, discrete: bool = False) -> list[TrajectoryWithRew]:
     ]
 
 
+def without_rewards() -> list[Trajectory]:
+    return [Trajectory(t.obs, t.acts, t.infos, t.terminal) for t in episodes()]
+
+
 def rectangular() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     rews = rng.normal(size=(2, 5))
@@ -90,6 +95,9 @@ def chapter_files(folder: Path) -> list[Path]:
         array[:] = [arrays[key][0], arrays[key][1, :3]]
     returns = np.array([rews.sum() for rews in ragged["rews"]])
     np.savez(folder / "ragged.npz", ep_rets=returns, **ragged)
+    del ragged["rews"]
+    np.savez(folder / "recorder.npz", rets=returns, lens=np.array([5, 3]), **ragged)
+    np.savez(folder / "least.npz", obs=arrays["obs"], acs=arrays["acs"])
     save_demonstrations(folder / "ours.npz", episodes(), metadata={"env_id": "Hopper-v4"})
     save_demonstrations(folder / "discrete.npz", episodes(discrete=True))
     return sorted(folder.iterdir())
@@ -99,7 +107,11 @@ def sb2_files(folder: Path) -> list[Path]:
     from sb3_gail_ext.demonstrations.formats.sb2 import sb2_arrays
 
     for discrete in (False, True):
-        np.savez(folder / f"{discrete}.npz", **sb2_arrays(episodes(discrete=discrete)))
+        arrays = sb2_arrays(episodes(discrete=discrete))
+        np.savez(folder / f"{discrete}.npz", **arrays)
+    starts = np.empty(len(arrays["obs"]), object)
+    starts[:] = [True, *(np.array([start]) for start in arrays["episode_starts"][1:])]
+    np.savez(folder / "objects.npz", **(arrays | {"episode_starts": starts}))
     return sorted(folder.iterdir())
 
 
@@ -107,15 +119,16 @@ def imitation_npz_files(folder: Path) -> list[Path]:
     for discrete in (False, True):
         played = episodes(discrete=discrete)
         lengths = [len(episode) for episode in played]
-        np.savez_compressed(
-            folder / f"{discrete}.npz",
-            obs=np.concatenate([episode.obs for episode in played]),
-            acts=np.concatenate([episode.acts for episode in played]),
-            rews=np.concatenate([episode.rews for episode in played]),
-            infos=np.array([{"TimeLimit.truncated": i % 2 == 0} for i in range(sum(lengths))]),
-            terminal=np.ones(len(played), bool),
-            indices=np.cumsum(lengths)[:-1],
-        )
+        arrays = {
+            "obs": np.concatenate([episode.obs for episode in played]),
+            "acts": np.concatenate([episode.acts for episode in played]),
+            "infos": np.array([{"TimeLimit.truncated": i % 2 == 0} for i in range(sum(lengths))]),
+            "terminal": np.ones(len(played), bool),
+            "indices": np.cumsum(lengths)[:-1],
+        }
+        np.savez(folder / f"{discrete}-without-rewards.npz", **arrays)
+        rews = np.concatenate([episode.rews for episode in played])
+        np.savez_compressed(folder / f"{discrete}.npz", rews=rews, **arrays)
     return sorted(folder.iterdir())
 
 
@@ -123,6 +136,8 @@ def imitation_pickle_files(folder: Path) -> list[Path]:
     for protocol in (0, 2, 4, 5):
         with (folder / f"{protocol}.pkl").open("wb") as file:
             pickle.dump(episodes(), file, protocol)
+        with (folder / f"{protocol}-without-rewards.pkl").open("wb") as file:
+            pickle.dump(without_rewards(), file, protocol)
     return sorted(folder.iterdir())
 
 
@@ -149,6 +164,9 @@ def d4rl_files(folder: Path) -> list[Path]:
         with h5py.File(folder / f"{name}.hdf5", "w") as file:
             for key, array in arrays.items():
                 file.create_dataset(key, data=array, **options)
+    shutil.copy(folder / "plain.hdf5", folder / "without-rewards.hdf5")
+    with h5py.File(folder / "without-rewards.hdf5", "a") as file:
+        del file["rewards"]
     return sorted(folder.iterdir())
 
 
@@ -160,12 +178,18 @@ def robomimic_files(folder: Path) -> list[Path]:
             demo["obs/object"], demo["next_obs/object"] = episode.obs[:-1], episode.obs[1:]
             demo["actions"], demo["rewards"] = episode.acts, episode.rews
             demo["dones"] = np.arange(len(episode)) == len(episode) - 1
+    shutil.copy(folder / "demo.hdf5", folder / "without-rewards.hdf5")
+    with h5py.File(folder / "without-rewards.hdf5", "a") as file:
+        for demo in file["data"].values():
+            del demo["rewards"]
     return sorted(folder.iterdir())
 
 
 def imitation_folders(folder: Path) -> list[Path]:
     for discrete in (False, True):
         save_demonstrations(folder / f"{discrete}", episodes(discrete=discrete), format="imitation")
+    with_infos = [replace(t, infos=np.full(len(t), {}, object)) for t in without_rewards()]
+    serialize.save(folder / "without-rewards", with_infos)
     return sorted(folder.iterdir())
 
 
@@ -317,8 +341,11 @@ def outcome(path: Path) -> str:
 
 
 def is_sound(episode: TrajectoryWithRew) -> bool:
-    arrays = (episode.obs, episode.acts, episode.rews)
-    return len(episode) > 0 and all(
+    """Of finite numbers; rewards may be unknown, all of them NaN."""
+    arrays = [episode.obs, episode.acts]
+    if not np.isnan(episode.rews).all():
+        arrays.append(episode.rews)
+    return len(episode) == len(episode.rews) > 0 and all(
         array.dtype.kind in "fiub" and np.isfinite(array).all() for array in arrays
     )
 

@@ -104,6 +104,17 @@ def test_without_next_observations_each_episode_loses_its_last_transition(tmp_pa
     assert {a.dtype for e in episodes for a in (e.obs, e.acts, e.rews)} == {np.dtype(np.float32)}
 
 
+def test_rewards_that_d4rl_lacks_are_unknown(tmp_path: Path) -> None:
+    for following in ({}, {"next_observations": next_observations()}):
+        arrays = d4rl_arrays(**following)
+        expected = load_demonstrations(write(tmp_path / "x.hdf5", arrays))
+        episodes = load_demonstrations(write(tmp_path / "y.hdf5", without(arrays, "rewards")))
+        for left, right in zip(episodes, expected, strict=True):
+            np.testing.assert_array_equal(left.obs, right.obs)
+            assert np.isnan(left.rews).all()
+            assert left.rews.shape == right.rews.shape
+
+
 def test_next_observations_give_each_episode_its_final_observation(tmp_path: Path) -> None:
     arrays = d4rl_arrays(next_observations=next_observations())
     episodes = load_demonstrations(write(tmp_path / "x.hdf5", arrays))

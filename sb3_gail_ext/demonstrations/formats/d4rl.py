@@ -2,7 +2,7 @@
 
     observations      (T, *obs_shape)
     actions           (T, *act_shape)  discrete ones are integers (T,) or (T, 1)
-    rewards           (T,)
+    rewards           (T,)             optional
     terminals         (T,) 0 or 1      the step leads into a terminal state
     timeouts          (T,) 0 or 1      optional: a time limit ended the episode here
     next_observations (T, *obs_shape)  optional: where the step led to
@@ -43,12 +43,14 @@ from sb3_gail_ext.demonstrations.formats.steps import (
     in_dtype_of,
     rewards,
 )
+from sb3_gail_ext.demonstrations.returns import unknown_rewards
 
 if TYPE_CHECKING:
     import h5py
 
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals", "timeouts", "next_observations")
-_REQUIRED, _TIMEOUTS, _NEXT = D4RL_KEYS[:4], *D4RL_KEYS[4:]
+_REQUIRED, _OPTIONAL = ("observations", "actions", "terminals"), ("rewards", "timeouts")
+_TIMEOUTS, _NEXT = D4RL_KEYS[4:]
 _ROUNDING = 1e-5  # relative; more for dtypes that are coarser
 
 
@@ -78,10 +80,9 @@ def read_d4rl(path: Path) -> list[TrajectoryWithRew]:
 
 
 def _load_steps(path: Path, file: h5py.File) -> _Steps:
-    arrays = {key: load_dataset(path, file, key) for key in _REQUIRED}
-    if has_member(file, _TIMEOUTS):
-        arrays[_TIMEOUTS] = load_dataset(path, file, _TIMEOUTS)
-    elif not has_member(file, _NEXT):
+    optional = [key for key in _OPTIONAL if has_member(file, key)]
+    arrays = {key: load_dataset(path, file, key) for key in (*_REQUIRED, *optional)}
+    if _TIMEOUTS not in arrays and not has_member(file, _NEXT):
         raise DemonstrationError(
             f"{path}: neither array {_TIMEOUTS} nor {_NEXT} is in it, so that nobody knows where "
             f"time limits ended episodes; add {_TIMEOUTS}, all False if none did"
@@ -93,7 +94,7 @@ def _load_steps(path: Path, file: h5py.File) -> _Steps:
     return _Steps(
         arrays["observations"],
         one_choice(arrays["actions"]),
-        rewards(path, "rewards", arrays["rewards"]),
+        rewards(path, "rewards", arrays.get("rewards", unknown_rewards(len(terminals)))),
         terminals,
         flags(path, _TIMEOUTS, timeouts) & ~terminals,
     )
