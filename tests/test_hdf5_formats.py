@@ -26,6 +26,7 @@ from sb3_gail_ext.demonstrations.formats.hdf5 import (
     read_blocks,
 )
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import in_one_line
+from sb3_gail_ext.demonstrations.returns import are_unknown
 from sb3_gail_ext.demonstrations.sampling import flatten
 
 Arrays = dict[str, Any]
@@ -610,8 +611,9 @@ def is_error_or_valid(path: Path) -> bool:
         return False
     for episode in episodes:
         assert len(episode.obs) == len(episode.acts) + 1 == len(episode.rews) + 1 >= 2
-        for array in (episode.obs, episode.acts, episode.rews):
+        for array in (episode.obs, episode.acts):
             assert np.isfinite(array).all()
+        assert np.isfinite(episode.rews).all() or are_unknown(episode.rews)
     return True
 
 
