@@ -14,6 +14,7 @@ from gymnasium import spaces
 from imitation.data.rollout import flatten_trajectories
 from imitation.data.types import DictObs, TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.envs import FakeImageEnv
 from tiny_envs import Pit, Rooms, RoomsExpert, expert_episodes
 
 from sb3_gail_ext import (
@@ -140,6 +141,22 @@ def test_images_as_floats() -> None:
         [TrajectoryWithRew(obs, acts, None, False, rews=np.arange(20.0))], env
     )
     assert found(report, "warning", "obs are float32 from")
+
+
+def test_images_with_their_channels_first_are_those_of_the_environment() -> None:
+    """As whoever records behind SB3's VecTransposeImage has them."""
+    env = FakeImageEnv(3, 36, 40, n_channels=3)
+    frames = np.random.default_rng(0).integers(256, size=(2, 11, 36, 40, 3), dtype=np.uint8)
+    acts = np.arange(10) % 3
+    last = [TrajectoryWithRew(obs, acts, None, False, rews=acts * 1.0) for obs in frames]
+    first = [replace(e, obs=np.moveaxis(e.obs, -1, 1)) for e in last]
+    for demonstrations in (last, first):
+        report = check_demonstrations(demonstrations, env)
+        assert report.errors == []
+    flat = check_demonstrations(flatten_trajectories(first), env)
+    assert flat.errors == []
+    turned = [replace(e, obs=np.moveaxis(e.obs, 1, 2)) for e in last]
+    assert check_demonstrations(turned, env).errors
 
 
 def test_transitions(episodes: Episodes) -> None:

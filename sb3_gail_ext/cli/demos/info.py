@@ -92,12 +92,14 @@ def _check_fits(file: Path, episodes: list[TrajectoryWithRew], env_id: str) -> N
 
     from sb3_gail_ext.demonstrations.checks import check_fits_spaces
     from sb3_gail_ext.demonstrations.dict_observations import as_arrays
+    from sb3_gail_ext.demonstrations.images import order_episodes_as
     from sb3_gail_ext.demonstrations.sampling import flatten
 
     env = gym.make(env_id)
     try:
-        steps = flatten(as_arrays(env.observation_space, episodes))
-        check_fits_spaces(steps, env.observation_space, env.action_space, str(file))
+        space = env.observation_space
+        steps = flatten(order_episodes_as(space, as_arrays(space, episodes)))
+        check_fits_spaces(steps, space, env.action_space, str(file))
     finally:
         env.close()
 

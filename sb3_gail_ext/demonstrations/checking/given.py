@@ -13,6 +13,7 @@ from imitation.data.types import Trajectory, Transitions
 from sb3_gail_ext.demonstrations.dict_observations import as_arrays
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.files import load_demonstrations, load_metadata
+from sb3_gail_ext.demonstrations.images import order_episodes_as
 from sb3_gail_ext.demonstrations.sampling import array_obs
 
 Demonstrations = Sequence[Trajectory] | Transitions
@@ -61,7 +62,7 @@ def _arrays(demonstrations: Demonstrations, space: spaces.Space) -> Demonstratio
     """:raises DemonstrationError: if there are none, or they do not fit one another."""
     if not len(demonstrations):
         raise DemonstrationError("demonstrations are empty; give at least one trajectory")
-    flat = as_arrays(space, demonstrations)
+    flat = order_episodes_as(space, as_arrays(space, demonstrations))
     if isinstance(flat, Transitions):
         return flat
     for name in ("obs", "acts"):
