@@ -110,7 +110,8 @@ def test_rewards_that_d4rl_lacks_are_unknown(tmp_path: Path) -> None:
         arrays = d4rl_arrays(**following)
         expected = load_demonstrations(write(tmp_path / "x.hdf5", arrays))
         episodes = load_demonstrations(write(tmp_path / "y.hdf5", without(arrays, "rewards")))
-        for left, right in zip(episodes, expected, strict=True):
+        unknown = write(tmp_path / "z.hdf5", arrays | {"rewards": np.full(7, np.nan)})
+        for left, right in zip(episodes + load_demonstrations(unknown), expected * 2, strict=True):
             np.testing.assert_array_equal(left.obs, right.obs)
             assert np.isnan(left.rews).all()
             assert left.rews.shape == right.rews.shape

@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import sb3_gail_ext as sg
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, sb2_arrays
+from sb3_gail_ext.demonstrations.returns import returns
 from sb3_gail_ext.sb2 import GAIL, ExpertDataset, generate_expert_traj, pretrain
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +111,14 @@ def test_starts_that_older_numpy_made_objects_of(tmp_path: Path) -> None:
     two[4] = np.zeros(2, dtype=bool)
     with pytest.raises(sg.DemonstrationError, match="episode_starts holds more than True and"):
         sg.load_demonstrations(write(tmp_path / "two.npz", arrays | {"episode_starts": two}))
+
+
+def test_unknown_rewards_keep_the_returns_that_are_stated(tmp_path: Path) -> None:
+    arrays = three_episodes() | {"rewards": np.full(9, np.nan)}
+    episodes = sg.load_demonstrations(write(tmp_path / "x.npz", arrays))
+    assert all(np.isnan(episode.rews).all() for episode in episodes)
+    assert returns(episodes).tolist() == [6.0, 30.0, 2.0]
+    assert sb2_arrays(episodes)["episode_returns"].tolist() == [6.0, 30.0, 2.0]
 
 
 def test_a_box_of_one_dimension_keeps_it(tmp_path: Path) -> None:

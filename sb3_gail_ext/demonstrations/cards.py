@@ -122,8 +122,8 @@ def expert_mean(
     found = expert_returns(demonstrations, env_id, n_episodes, seed=seed)
     if found.mean is None:
         raise DemonstrationError(
-            f"{demonstrations}: no rewards in it, so that nobody knows what its expert returns; an "
-            "imitator can be trained, but its score needs demonstrations with rewards"
+            f"{demonstrations}: without rewards, the return of some episodes is unknown; an "
+            "imitator can be trained, but a score needs demonstrations with rewards"
         )
     return found.mean, found.same_starts
 

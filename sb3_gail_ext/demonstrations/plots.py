@@ -93,7 +93,7 @@ def _draw_episodes(figure: SubFigure, episodes: Sequence[TrajectoryWithRew]) -> 
         (axes[2], axes[3], lengths, "length in steps"),
     ):
         if np.isnan(values).any():
-            _draw_nothing(left, right, f"{name}: unknown, the demonstrations have no rewards")
+            _draw_nothing(left, right, f"{name}: unknown, some episodes have no rewards")
             continue
         for end in (e for e in _END_COLOURS if e in ends):
             at = np.flatnonzero(ends == end)

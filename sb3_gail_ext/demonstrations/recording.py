@@ -123,6 +123,10 @@ def _first_good(
     kept, seeds, seen = [], [], []
     for seed, episode in islice(played, n_episodes * (1 if min_return is None else TRIES)):
         seen.append(float(returns([episode])[0]))
+        if min_return is not None and np.isnan(seen[-1]):
+            raise DemonstrationError(
+                f"the rewards of the episode from seed {seed} are NaN; record without min_return"
+            )
         if min_return is None or seen[-1] >= min_return:
             kept.append(episode)
             seeds.append(seed)

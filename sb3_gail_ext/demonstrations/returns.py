@@ -1,17 +1,19 @@
-"""Undiscounted returns, as far as demonstrations tell: nobody needs rewards to imitate an expert.
+"""Undiscounted returns, as far as demonstrations tell them.
 
-Where a file has no rewards, those of its trajectories are NaN. If it states the return all the
-same, that is in the info of the last step, under Monitor's key.
+Where a file has no rewards but states the return all the same, that is in the info of the last
+step, under Monitor's key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.ends import last_info
+from sb3_gail_ext.demonstrations.unknown_rewards import are_unknown, has_rewards
 
 MONITOR = "episode"  # {"r": return}, as SB3's Monitor writes it
 
@@ -21,45 +23,33 @@ def returns(episodes: Iterable[Trajectory]) -> np.ndarray:
     return np.array([_return(episode) for episode in episodes], dtype=np.float64)
 
 
-def has_rewards(trajectory: Trajectory) -> bool:
-    """Are there rewards that are known?"""
-    return isinstance(trajectory, TrajectoryWithRew) and not are_unknown(trajectory.rews)
+def stated_return(info: object) -> float:
+    """Of an episode, by the info of its last step, whatever that is; NaN if it does not say."""
+    stated = info.get(MONITOR) if isinstance(info, Mapping) else None
+    value = stated.get("r") if isinstance(stated, Mapping) else None
+    if isinstance(value, np.ndarray) and value.size == 1:  # as RecordEpisodeStatistics has it
+        value = value.item()
+    if not isinstance(value, float | int | np.number) or isinstance(value, bool):
+        return np.nan
+    try:
+        number = float(value)
+    except (TypeError, OverflowError):  # of complex numbers and of integers beyond floats
+        return np.nan
+    return number if np.isfinite(number) else np.nan
 
 
-def are_unknown(rewards: np.ndarray) -> bool:
-    """Are all of these (T,) NaN? One alone is a mistake, in a file or in an environment."""
-    return rewards.dtype.kind == "f" and rewards.size > 0 and bool(np.isnan(rewards).all())
-
-
-def unknown_rewards(n_steps: int) -> np.ndarray:
-    """NaN, float32 of shape (n_steps,)."""
-    return np.full(n_steps, np.nan, dtype=np.float32)
-
-
-def with_rewards(trajectory: Trajectory) -> TrajectoryWithRew:
-    """The same; without rewards, with unknown ones."""
-    if isinstance(trajectory, TrajectoryWithRew):
+def keep_stated_return(trajectory: TrajectoryWithRew, stated: float) -> TrajectoryWithRew:
+    """The same, with the return that a file states, where no rewards say it; NaN states nothing."""
+    if np.isnan(stated) or not are_unknown(trajectory.rews):
         return trajectory
-    return TrajectoryWithRew(
-        trajectory.obs,
-        trajectory.acts,
-        trajectory.infos,
-        terminal=trajectory.terminal,
-        rews=unknown_rewards(len(trajectory)),
-    )
+    infos = np.full(len(trajectory), {}, dtype=object)
+    if trajectory.infos is not None:
+        infos[:] = trajectory.infos
+    infos[-1] = {**infos[-1], MONITOR: {"r": float(stated)}}
+    return replace(trajectory, infos=infos)
 
 
 def _return(episode: Trajectory) -> float:
-    if isinstance(episode, TrajectoryWithRew) and not are_unknown(episode.rews):
+    if isinstance(episode, TrajectoryWithRew) and has_rewards(episode):
         return float(episode.rews.sum(dtype=np.float64))
-    stated = last_info(episode).get(MONITOR)
-    return float(stated["r"]) if isinstance(stated, dict) and "r" in stated else np.nan
-
-
-def stating(infos: np.ndarray | None, n_steps: int, stated: float) -> np.ndarray | None:
-    """`infos` (n_steps,) of an episode without rewards whose return a file states; NaN if not."""
-    if np.isnan(stated):
-        return infos
-    infos = np.full(n_steps, {}, dtype=object) if infos is None else infos
-    infos[-1] = {**infos[-1], MONITOR: {"r": float(stated)}}
-    return infos
+    return stated_return(last_info(episode))

@@ -10,6 +10,7 @@ from imitation.data.types import DictObs, Trajectory, TrajectoryWithRew, Transit
 from sb3_gail_ext.demonstrations.ends import TIME_LIMIT, is_terminal, last_info
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.packed import pack
+from sb3_gail_ext.demonstrations.returns import MONITOR
 from sb3_gail_ext.demonstrations.transitions import TransitionBatch
 
 TERMINAL_SHARE = "terminal_share"  # in a step's info: of its episode's steps, the terminal ones
@@ -67,7 +68,7 @@ def subsample_trajectories(
 
 def _one_step(trajectory: TrajectoryWithRew, step: int) -> TrajectoryWithRew:
     last = step == len(trajectory) - 1
-    info = last_info(trajectory) if last else {}
+    info = {k: v for k, v in last_info(trajectory).items() if k != MONITOR} if last else {}
     return TrajectoryWithRew(
         obs=trajectory.obs[step : step + 2],
         acts=trajectory.acts[step : step + 1],

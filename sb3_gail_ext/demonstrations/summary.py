@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,13 @@ def describe(episodes: Sequence[TrajectoryWithRew]) -> dict[str, Any]:
         "length_max": int(lengths.max()),
         "ends": ends(episodes),
     }
+
+
+def returns_in_words(described: Mapping[str, Any]) -> str:
+    """Of what `describe` says."""
+    if "return_mean" not in described:
+        return "unknown (no rewards)"
+    return f"{described['return_mean']:.1f} ± {described['return_std']:.1f}"
 
 
 def _describe_returns(r: np.ndarray) -> dict[str, float]:

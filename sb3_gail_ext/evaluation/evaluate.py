@@ -70,8 +70,8 @@ def verdict(summary: Mapping[str, Any]) -> str:
     if "expert_return_mean" not in summary:
         return (
             f"The imitator returns {summary['return_mean']:.1f} on average over "
-            f"{summary['n_episodes']} episodes; the demonstrations hold no rewards to compare it "
-            "with."
+            f"{summary['n_episodes']} episodes; the expert's return is unknown, for its "
+            "demonstrations have no rewards."
         )
     share = summary["normalized"]
     caveat = "" if summary["same_starts"] else " (in its demonstrations, from other starts)"

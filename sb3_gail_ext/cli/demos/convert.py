@@ -20,6 +20,7 @@ from sb3_gail_ext.demonstrations.files import (
     load_metadata,
     save_demonstrations,
 )
+from sb3_gail_ext.demonstrations.returns import returns
 
 _EPILOG = """examples:
   sb3-gail demos convert old_sb2_expert.npz hopper.npz --to chapter
@@ -94,6 +95,8 @@ def _check_same(
                     f"{out}: read back, {name} of episode {row} is {b.dtype} {b.shape}, and not "
                     f"the {a.dtype} {a.shape} that was written; do not use it"
                 )
+    if not np.array_equal(returns(given), returns(written), equal_nan=True):
+        raise DemonstrationError(f"{out}: read back, it states other returns; do not use it")
 
 
 def _what_became_of_ends(

@@ -126,11 +126,12 @@ def _facts(file: Path, episodes: list[TrajectoryWithRew]) -> dict[str, object]:
 
 
 def _returns_in_words(said: dict[str, Any]) -> str:
+    from sb3_gail_ext.demonstrations.summary import returns_in_words
+
     if "return_mean" not in said:
-        return "unknown (no rewards)"
+        return returns_in_words(said)
     return (
-        f"mean {said['return_mean']:.1f} ± {said['return_std']:.1f}, from "
-        f"{said['return_min']:.1f} to {said['return_max']:.1f}"
+        f"mean {returns_in_words(said)}, from {said['return_min']:.1f} to {said['return_max']:.1f}"
     )
 
 

@@ -69,7 +69,7 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from sb3_gail_ext.demonstrations.cards import write_card
-    from sb3_gail_ext.demonstrations.summary import describe
+    from sb3_gail_ext.demonstrations.summary import describe, returns_in_words
 
     common.positive(arguments.episodes, "--episodes")
     common.check_new(arguments.out, arguments.force)
@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
     said = describe(recorded.episodes)
     print(
         f"wrote {arguments.out} and its data card: {len(recorded.episodes)} episodes, "
-        f"{sum(map(len, recorded.episodes)):,} steps, return {said['return_mean']:.1f} ± "
-        f"{said['return_std']:.1f}{_thrown_away(arguments, recorded)}"
+        f"{sum(map(len, recorded.episodes)):,} steps, return {returns_in_words(said)}"
+        f"{_thrown_away(arguments, recorded)}"
     )
 
 

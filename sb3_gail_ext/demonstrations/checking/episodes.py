@@ -10,8 +10,9 @@ from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.checking.finding import Finding
 from sb3_gail_ext.demonstrations.ends import end_of
-from sb3_gail_ext.demonstrations.returns import has_rewards, returns, with_rewards
+from sb3_gail_ext.demonstrations.returns import returns
 from sb3_gail_ext.demonstrations.sampling import array_obs
+from sb3_gail_ext.demonstrations.unknown_rewards import has_rewards, with_unknown_rewards
 
 _SHORT = 10  # steps; so few may well be alike
 _FEW = 5  # episodes; of so few, none is an outlier
@@ -26,7 +27,7 @@ def check_episodes(
     """
     yield from _copies(episodes)
     yield from _still(episodes)
-    yield from _returns([with_rewards(e) for e in episodes])
+    yield from _returns([with_unknown_rewards(e) for e in episodes])
     if max_episode_steps is not None:
         yield from _lengths(episodes, max_episode_steps)
     if all(end_of(episode) == "unknown" for episode in episodes):
@@ -93,11 +94,8 @@ def _constant(array: np.ndarray) -> np.ndarray:
 
 def _returns(episodes: Sequence[TrajectoryWithRew]) -> Iterator[Finding]:
     if not any(has_rewards(e) for e in episodes):
-        yield Finding(
-            "note",
-            "no rewards; nobody needs them to imitate an expert, but an imitator's return cannot "
-            "be compared with the expert's",
-        )
+        if np.isnan(returns(episodes)).any():
+            yield Finding("note", _NO_RETURNS)
         return
     if not all(np.isfinite(e.rews).all() for e in episodes):
         yield Finding("warning", "rews hold NaN or infinity; no return can be compared with them")
@@ -116,6 +114,12 @@ def _returns(episodes: Sequence[TrajectoryWithRew]) -> Iterator[Finding]:
             f"{_some(bad)}: {r.min():.4g}, the median is {middle:.4g}); an imitator learns from "
             "failures, too",
         )
+
+
+_NO_RETURNS = (
+    "no rewards, and the return of some episodes is unknown; nobody needs them to imitate an "
+    "expert, but an imitator's return cannot be compared with the expert's"
+)
 
 
 def _constant_reward(value: float) -> str:

@@ -27,20 +27,21 @@ from typing import Any
 import numpy as np
 from imitation.data.types import TrajectoryWithRew
 
-from sb3_gail_ext.demonstrations.ends import (
-    infos_of_end,
-)
+from sb3_gail_ext.demonstrations.ends import infos_of_end
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.formats.foreign import check_rewards_alike, one_choice
-from sb3_gail_ext.demonstrations.formats.npz import is_one_step_longer, load_arrays, load_text
+from sb3_gail_ext.demonstrations.formats.npz import (
+    array_names,
+    is_one_step_longer,
+    load_arrays,
+    load_text,
+)
 from sb3_gail_ext.demonstrations.formats.padding import unpadded_lengths
 from sb3_gail_ext.demonstrations.formats.ragged import RAGGED_KEYS, is_ragged, one_by_one
-from sb3_gail_ext.demonstrations.returns import (
-    are_unknown,
-    stating,
-    unknown_rewards,
-)
+from sb3_gail_ext.demonstrations.formats.sizes import check_unknown_rewards
+from sb3_gail_ext.demonstrations.returns import keep_stated_return
+from sb3_gail_ext.demonstrations.unknown_rewards import unknown_rewards
 
 CHAPTER_KEYS = ("ep_rets", "obs", "rews", "acs")
 _REQUIRED = ("obs", "acs")
@@ -49,9 +50,10 @@ _OPTIONAL = (
     *("ep_rets", "rews", "lengths", "final_obs", "terminal", "time_limit", "terminal_next"),
     *_RECORDERS,
 )
+_NO_REWARDS = ("rewards", "reward", "rew")  # what others call them
 _HINT = (
-    f"A chapter file holds {', '.join(CHAPTER_KEYS)}; one of observations alone has "
-    "acs=np.zeros((N, T, 0))"
+    "A chapter file holds obs, acs and, if they are known, rews and ep_rets; one of observations "
+    "alone has acs=np.zeros((N, T, 0))"
 )
 
 
@@ -64,18 +66,14 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
     arrays = load_arrays(
-        path,
-        _REQUIRED,
-        _OPTIONAL,
-        hint=_HINT,
-        objects=RAGGED_KEYS,
-        one_step_longer="obs",
+        path, _REQUIRED, _OPTIONAL, hint=_HINT, objects=RAGGED_KEYS, one_step_longer="obs"
     )
-    for recorders, name in _RECORDERS.items():
-        if recorders in arrays:
-            arrays.setdefault(name, arrays[recorders])
-            del arrays[recorders]
-    trajectories = _ragged(path, arrays) if is_ragged(arrays) else _rectangular(path, arrays)
+    _check_names(path, arrays)
+    roomy = arrays["obs"]
+    if is_one_step_longer(roomy):
+        arrays["obs"] = roomy[:, :-1]
+    ragged = is_ragged(arrays)
+    trajectories = _ragged(path, arrays) if ragged else _rectangular(path, arrays, roomy)
     check_rewards_alike(path, trajectories)
     return trajectories
 
@@ -93,37 +91,51 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return facts
 
 
+def _check_names(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """:raises DemonstrationError: if an array has two names, or one that nobody would look for."""
+    for theirs, name in _RECORDERS.items():
+        if theirs in arrays and name in arrays:
+            raise DemonstrationError(
+                f"{path}: arrays {theirs} and {name} are both in it; remove one of them"
+            )
+    if "rews" not in arrays:
+        misnamed = [name for name in _NO_REWARDS if name in array_names(path)]
+        if misnamed:
+            raise DemonstrationError(f"{path}: array {misnamed[0]} must be called rews here")
+
+
 def _ragged(path: Path, arrays: Mapping[str, np.ndarray]) -> list[TrajectoryWithRew]:
     trajectories = []
     for row, alone in enumerate(one_by_one(path, arrays)):
         check_shapes(path, alone)
-        _fill_in_rewards(alone)
-        check_episodes(path, alone, alone["lengths"], first=row)
-        trajectories.append(_without_last_step(alone, 0, int(alone["lengths"][0])))
+        episode = _named_as_ours(alone)
+        check_episodes(path, episode, episode["lengths"], first=row)
+        trajectories.append(_without_last_step(episode, 0, int(episode["lengths"][0])))
     return trajectories
 
 
-def _rectangular(path: Path, arrays: dict[str, np.ndarray]) -> list[TrajectoryWithRew]:
-    """:param arrays: `obs` as `load_arrays` has them, with room for one step more."""
-    roomy = arrays["obs"]
-    if is_one_step_longer(roomy):
-        arrays["obs"] = roomy[:, :-1]
-    whole = "final_obs" in arrays and is_one_step_longer(roomy)
+def _rectangular(
+    path: Path, given: dict[str, np.ndarray], roomy: np.ndarray
+) -> list[TrajectoryWithRew]:
+    """:param roomy: the memory of `obs`, maybe with room for a step behind the last one."""
+    whole = "final_obs" in given and is_one_step_longer(roomy)
     if not whole:
-        arrays.pop("final_obs", None)
-    check_shapes(path, arrays)
-    _fill_in_rewards(arrays)
+        given.pop("final_obs", None)
+    check_shapes(path, given)
+    if "rews" not in given:
+        n_episodes, n_steps = given["obs"].shape[:2]
+        check_unknown_rewards(path, given["obs"].nbytes, n_episodes * n_steps)
+    arrays = _named_as_ours(given)
     lengths = arrays["lengths"] if "lengths" in arrays else unpadded_lengths(arrays)
     check_episodes(path, arrays, lengths)
     trajectory = functools.partial(_whole, roomy) if whole else _without_last_step
     return [trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
 
 
-def _fill_in_rewards(arrays: dict[str, np.ndarray]) -> None:
-    """Unknown ones, unless there are some; the arrays are of checked shapes."""
-    if "rews" not in arrays:
-        shape = arrays["obs"].shape[:2]
-        arrays["rews"] = unknown_rewards(shape[0] * shape[1]).reshape(shape)
+def _named_as_ours(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Only now, for a message about an array has the name that the file gives it."""
+    theirs = {name: arrays[key] for key, name in _RECORDERS.items() if key in arrays}
+    return {key: a for key, a in arrays.items() if key not in _RECORDERS} | theirs
 
 
 def _whole(
@@ -136,13 +148,14 @@ def _whole(
         time_limit=_flag(arrays, "time_limit", row),
         terminal_next=_flag(arrays, "terminal_next", row),
     )
-    return TrajectoryWithRew(
+    trajectory = TrajectoryWithRew(
         roomy[row, : length + 1],
         arrays["acs"][row, :length],
-        _stating(arrays, row, infos, length),
+        infos,
         terminal=_flag(arrays, "terminal", row),
-        rews=_floating(arrays["rews"][row, :length]),
+        rews=_rewards(arrays, row, length),
     )
+    return keep_stated_return(trajectory, _stated(arrays, row))
 
 
 def _without_last_step(
@@ -152,27 +165,26 @@ def _without_last_step(
     infos = infos_of_end(
         length - 1, time_limit=_flag(arrays, "time_limit", row), terminal_next=lost_terminal
     )
-    return TrajectoryWithRew(
+    trajectory = TrajectoryWithRew(
         arrays["obs"][row, :length],
         one_choice(arrays["acs"][row, : length - 1]),
-        _stating(arrays, row, infos, length - 1),
+        infos,
         terminal=False,
-        rews=_floating(arrays["rews"][row, : length - 1]),
+        rews=_rewards(arrays, row, length - 1),
     )
-
-
-def _stating(
-    arrays: Mapping[str, np.ndarray], row: int, infos: np.ndarray | None, n_steps: int
-) -> np.ndarray | None:
-    """The infos, with the return that the file states where it has no rewards to sum up."""
-    if "ep_rets" not in arrays or not are_unknown(arrays["rews"][row, :n_steps]):
-        return infos
-    return stating(infos, n_steps, float(arrays["ep_rets"][row]))
+    return keep_stated_return(trajectory, _stated(arrays, row))
 
 
 def _flag(arrays: Mapping[str, np.ndarray], key: str, row: int) -> bool:
     return bool(arrays[key][row]) if key in arrays else False
 
 
-def _floating(rews: np.ndarray) -> np.ndarray:
+def _stated(arrays: Mapping[str, np.ndarray], row: int) -> float:
+    return float(arrays["ep_rets"][row]) if "ep_rets" in arrays else np.nan
+
+
+def _rewards(arrays: Mapping[str, np.ndarray], row: int, n_steps: int) -> np.ndarray:
+    if "rews" not in arrays:
+        return unknown_rewards(n_steps)
+    rews = arrays["rews"][row, :n_steps]
     return rews if rews.dtype.kind == "f" else rews.astype(np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.numeric import first_not_finite
 from sb3_gail_ext.demonstrations.formats.sizes import check_n_episodes
-from sb3_gail_ext.demonstrations.returns import are_unknown
+from sb3_gail_ext.demonstrations.unknown_rewards import are_unknown
 
 _RETURN_TOLERANCE = 1e-3  # relative: files hold returns summed in float32 or float64
 
@@ -50,6 +50,11 @@ def check_shapes(path: Path, arrays: Arrays) -> None:
                 f"{path}: array {key} has shape {array.shape}, but obs has "
                 f"{arrays['obs'].shape}: episodes and steps must agree"
             )
+    for key in [key for key in ("lengths", "lens") if key in arrays]:
+        if arrays[key].dtype.kind not in "iu":
+            raise DemonstrationError(
+                f"{path}: array {key} has dtype {arrays[key].dtype}; use integers"
+            )
     if "final_obs" in arrays and arrays["final_obs"].dtype != arrays["obs"].dtype:
         raise DemonstrationError(
             f"{path}: array final_obs has dtype {arrays['final_obs'].dtype}, but obs has "
@@ -70,10 +75,8 @@ def check_episodes(path: Path, arrays: Arrays, lengths: np.ndarray, first: int =
 
 
 def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays, first: int) -> None:
-    if lengths.dtype.kind not in "iu":
-        raise DemonstrationError(f"{path}: array lengths has dtype {lengths.dtype}; use integers")
     needed = 1 if "final_obs" in arrays else 2
-    n_steps = arrays["rews"].shape[1]
+    n_steps = arrays["obs"].shape[1]
     for row, length in enumerate(lengths):
         if not needed <= length <= n_steps:
             raise DemonstrationError(
@@ -83,7 +86,7 @@ def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays, first: int) 
 
 
 def _check_finite(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) -> None:
-    for key in ("obs", "acs", "rews"):
+    for key in [key for key in ("obs", "acs", "rews") if key in arrays]:
         for row, length in enumerate(lengths):
             steps = arrays[key][row, :length]
             step = first_not_finite(steps)
@@ -100,8 +103,9 @@ def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) 
     if "ep_rets" not in arrays:
         return
     for row, length in enumerate(lengths):
-        stated, rewards = float(arrays["ep_rets"][row]), arrays["rews"][row, :length]
-        if are_unknown(rewards):
+        stated = float(arrays["ep_rets"][row])
+        rewards = arrays["rews"][row, :length] if "rews" in arrays else None
+        if rewards is None or are_unknown(rewards):
             _check_stated(path, first + row, stated)
         elif not is_sum_of(rewards, stated):
             raise DemonstrationError(
@@ -114,8 +118,8 @@ def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) 
 def _check_stated(path: Path, row: int, stated: float) -> None:
     if np.isinf(stated):
         raise DemonstrationError(
-            f"{path}: ep_rets of episode {row} is {stated}, and it has no rewards; use NaN for a "
-            "return that is unknown"
+            f"{path}: the return of episode {row} is {stated}, and it has no rewards; use NaN for "
+            "one that is unknown"
         )
 
 

@@ -15,8 +15,9 @@ from sb3_gail_ext.demonstrations.ends import TERMINAL_NEXT, end_of, is_terminal,
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.chapter_checks import check_episodes, check_shapes
 from sb3_gail_ext.demonstrations.formats.foreign import check_rewards_alike
-from sb3_gail_ext.demonstrations.returns import returns, with_rewards
+from sb3_gail_ext.demonstrations.returns import returns
 from sb3_gail_ext.demonstrations.sampling import array_obs
+from sb3_gail_ext.demonstrations.unknown_rewards import with_unknown_rewards
 
 
 def write_chapter(
@@ -28,7 +29,7 @@ def write_chapter(
     """
     if not trajectories:
         raise DemonstrationError(f"{path}: there are no trajectories to write")
-    episodes = [with_rewards(t) for t in trajectories]
+    episodes = [with_unknown_rewards(t) for t in trajectories]
     check_rewards_alike(path, episodes)
     obs = [array_obs(t.obs) for t in episodes]
     acts = [t.acts for t in episodes]

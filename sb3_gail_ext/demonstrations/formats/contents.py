@@ -43,9 +43,7 @@ def contents_of(path: Path) -> Contents:
     if _is_pickle(path):
         return Contents("pickle", frozenset(pickled_names(_first_bytes(path))))
     if _first_bytes(path).startswith(_ZIP_MAGIC):
-        raise DemonstrationError(
-            f"{path}: truncated .npz archive, its end is missing; copy it again"
-        )
+        raise DemonstrationError(f"{path}: truncated archive, its end is missing; copy it again")
     if path.suffix in (".arrow", ".parquet"):
         raise DemonstrationError(f"{path}: one file of a dataset; give the folder that it is in")
     raise DemonstrationError(

@@ -35,7 +35,7 @@ from sb3_gail_ext.demonstrations.formats.hdf5 import (
     read_blocks,
 )
 from sb3_gail_ext.demonstrations.formats.hdf5_groups import has_member
-from sb3_gail_ext.demonstrations.formats.sizes import check_total
+from sb3_gail_ext.demonstrations.formats.sizes import check_total, check_unknown_rewards
 from sb3_gail_ext.demonstrations.formats.steps import (
     check_finite,
     check_steps,
@@ -43,7 +43,7 @@ from sb3_gail_ext.demonstrations.formats.steps import (
     in_dtype_of,
     rewards,
 )
-from sb3_gail_ext.demonstrations.returns import unknown_rewards
+from sb3_gail_ext.demonstrations.unknown_rewards import are_unknown, unknown_rewards
 
 if TYPE_CHECKING:
     import h5py
@@ -80,6 +80,9 @@ def read_d4rl(path: Path) -> list[TrajectoryWithRew]:
 
 
 def _load_steps(path: Path, file: h5py.File) -> _Steps:
+    if not has_member(file, "rewards"):
+        seen = open_dataset(path, file, "observations")
+        check_unknown_rewards(path, seen.nbytes, seen.shape[0] if seen.shape else 0)
     optional = [key for key in _OPTIONAL if has_member(file, key)]
     arrays = {key: load_dataset(path, file, key) for key in (*_REQUIRED, *optional)}
     if _TIMEOUTS not in arrays and not has_member(file, _NEXT):
@@ -88,7 +91,8 @@ def _load_steps(path: Path, file: h5py.File) -> _Steps:
             f"time limits ended episodes; add {_TIMEOUTS}, all False if none did"
         )
     check_steps(path, {key: array.shape for key, array in arrays.items()})
-    check_finite(path, arrays)
+    known = {key: a for key, a in arrays.items() if key != "rewards" or not are_unknown(a)}
+    check_finite(path, known)
     terminals = flags(path, "terminals", arrays["terminals"])
     timeouts = arrays.get(_TIMEOUTS, np.zeros(len(terminals), bool))
     return _Steps(

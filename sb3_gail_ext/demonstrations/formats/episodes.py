@@ -10,8 +10,8 @@ from imitation.data.types import Trajectory, TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
-from sb3_gail_ext.demonstrations.returns import with_rewards
 from sb3_gail_ext.demonstrations.sampling import array_obs
+from sb3_gail_ext.demonstrations.unknown_rewards import with_unknown_rewards
 
 
 def checked_episodes(path: Path, trajectories: Sequence[Trajectory]) -> list[TrajectoryWithRew]:
@@ -21,7 +21,7 @@ def checked_episodes(path: Path, trajectories: Sequence[Trajectory]) -> list[Tra
         reader would ask for.
     """
     arrays = [
-        {"obs": array_obs(t.obs), "acts": t.acts, "rews": with_rewards(t).rews}
+        {"obs": array_obs(t.obs), "acts": t.acts, "rews": with_unknown_rewards(t).rews}
         for t in trajectories
     ]
     dtypes = {key: _common_dtype(path, key, arrays) for key in ("obs", "acts", "rews")}

@@ -11,7 +11,7 @@ from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
-from sb3_gail_ext.demonstrations.returns import are_unknown, unknown_rewards
+from sb3_gail_ext.demonstrations.unknown_rewards import are_unknown, unknown_rewards
 
 
 def checked_trajectory(
@@ -36,8 +36,9 @@ def checked_trajectory(
             )
         check_numeric(source, key, array.dtype)
     obs, acts = (np.require(arrays[key], requirements="W") for key in ("obs", "acts"))
-    rews = np.require(arrays["rews"], requirements="W") if "rews" in arrays else _unknown(obs, acts)
-    _check_lengths(source, obs, acts, rews)
+    _check_lengths(source, obs, acts, arrays.get("rews"))
+    known = arrays["rews"] if "rews" in arrays else unknown_rewards(len(acts))
+    rews = np.require(known, requirements="W")
     for key, array in arrays.items():
         step = first_not_finite(array)
         if step is not None and not (key == "rews" and are_unknown(array)):
@@ -49,11 +50,6 @@ def checked_trajectory(
     if rews.dtype.kind != "f":
         rews = rews.astype(np.float64)
     return TrajectoryWithRew(obs, acts, infos, terminal=terminal, rews=rews)
-
-
-def _unknown(obs: np.ndarray, acts: np.ndarray) -> np.ndarray:
-    """No more rewards than numbers in `obs`: actions of no dimension may claim any length."""
-    return unknown_rewards(min(len(acts), obs.size) if acts.ndim else 0)
 
 
 def one_choice(acts: np.ndarray) -> np.ndarray:
@@ -87,10 +83,17 @@ def check_rewards_alike(source: str | Path, trajectories: Sequence[TrajectoryWit
         )
 
 
-def _check_lengths(source: str | Path, obs: np.ndarray, acts: np.ndarray, rews: np.ndarray) -> None:
-    sound = acts.ndim and obs.ndim and len(obs) == len(acts) + 1 and rews.shape == acts.shape[:1]
-    if not sound or not len(acts):
+def _check_lengths(
+    source: str | Path, obs: np.ndarray, acts: np.ndarray, rews: np.ndarray | None
+) -> None:
+    sound = acts.ndim and obs.ndim and len(acts) and len(obs) == len(acts) + 1 and obs.size
+    if not sound:
         raise DemonstrationError(
-            f"{source}: shapes of obs {obs.shape}, acts {acts.shape} and rews {rews.shape}; there "
-            "must be a reward for each action and one more observation"
+            f"{source}: shapes of obs {obs.shape} and acts {acts.shape}; there must be one more "
+            "observation than actions, and some of both"
+        )
+    if rews is not None and rews.shape != acts.shape[:1]:
+        raise DemonstrationError(
+            f"{source}: shapes of acts {acts.shape} and rews {rews.shape}; there must be a reward "
+            "for each action"
         )

@@ -27,6 +27,7 @@ from sb3_gail_ext.demonstrations.formats.arrow_lists import arrays_of, bools_of,
 from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
 from sb3_gail_ext.demonstrations.formats.imitation_ends import kept_end
 from sb3_gail_ext.demonstrations.formats.json_files import load_json
+from sb3_gail_ext.demonstrations.returns import keep_stated_return, stated_return
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,21 +105,26 @@ def _trajectories(
         zip(*columns, terminal, last_infos, strict=True)
     ):
         steps = {key: writable(content, a) for key, a in zip(names, arrays, strict=True)}
-        end = kept_end(len(steps["acts"]), says_terminal, _end_info(text))
-        episodes.append(checked_trajectory(f"{file}: episode {first + row}", steps, *end))
+        info = _plain_info(text)
+        end = kept_end(len(steps["acts"]), says_terminal, _end_info(info))
+        episode = checked_trajectory(f"{file}: episode {first + row}", steps, *end)
+        episodes.append(keep_stated_return(episode, stated_return(info)))
     return episodes
 
 
-def _end_info(text: str) -> dict[str, bool]:
-    """What an info, as jsonpickle wrote it, says about the end; nothing if it is not plain."""
+def _plain_info(text: str) -> dict[str, Any]:
+    """An info, as jsonpickle wrote it; empty if it is no plain JSON."""
     if len(text) > _LONGEST_INFO:
         return {}
     try:
         info = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(info, dict):
-        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def _end_info(info: dict[str, Any]) -> dict[str, bool]:
+    """What an info says about the end, its bools as jsonpickle has them."""
     said = {key: _as_bool(info.get(key)) for key in (TIME_LIMIT, TERMINAL_NEXT)}
     return {key: value for key, value in said.items() if value is not None}
 

@@ -20,10 +20,12 @@ from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_trajectory
 from sb3_gail_ext.demonstrations.formats.imitation_ends import kept_end
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays
+from sb3_gail_ext.demonstrations.formats.sizes import check_unknown_rewards
+from sb3_gail_ext.demonstrations.returns import keep_stated_return, stated_return
 
 IMITATION_KEYS = ("obs", "acts", "infos", "terminal", "indices", "rews")
 _REQUIRED = IMITATION_KEYS[:-1]
-_HINT = f"An imitation file holds {', '.join(IMITATION_KEYS)}"
+_HINT = f"An imitation file holds {', '.join(_REQUIRED)} and, if they are known, rews"
 
 
 def read_imitation_npz(path: Path) -> list[TrajectoryWithRew]:
@@ -33,6 +35,8 @@ def read_imitation_npz(path: Path) -> list[TrajectoryWithRew]:
     """
     arrays = load_arrays(path, _REQUIRED, IMITATION_KEYS[-1:], hint=_HINT, objects=("infos",))
     n_steps = _check_counts(path, arrays)
+    if "rews" not in arrays:
+        check_unknown_rewards(path, arrays["obs"].nbytes, n_steps)
     firsts = [0, *map(int, arrays["indices"])]
     trajectories = [
         _trajectory(path, arrays, row, first, end)
@@ -53,7 +57,8 @@ def _trajectory(
     }
     if "rews" in arrays:
         episode["rews"] = arrays["rews"][first:end]
-    return checked_trajectory(f"{path}: episode {row}", episode, terminal, infos)
+    checked = checked_trajectory(f"{path}: episode {row}", episode, terminal, infos)
+    return keep_stated_return(checked, stated_return(arrays["infos"][end - 1]))
 
 
 def _check_counts(path: Path, arrays: dict[str, np.ndarray]) -> int:

@@ -21,6 +21,7 @@ from sb3_gail_ext.demonstrations.formats.foreign import check_alike, checked_tra
 from sb3_gail_ext.demonstrations.formats.imitation_ends import kept_end
 from sb3_gail_ext.demonstrations.formats.safe_pickle import load_pickle
 from sb3_gail_ext.demonstrations.formats.stand_ins import Record
+from sb3_gail_ext.demonstrations.returns import keep_stated_return, stated_return
 
 _MODULE = "imitation.data.types"
 _TRAJECTORIES = (f"{_MODULE}.TrajectoryWithRew", f"{_MODULE}.Trajectory")
@@ -66,7 +67,8 @@ def _trajectory(source: str, content: Any) -> TrajectoryWithRew:
     episode = checked_trajectory(source, arrays)
     last_info = _last_of(source, content.get("infos"), len(episode))
     terminal, infos = kept_end(len(episode), terminal, last_info)
-    return dataclasses.replace(episode, terminal=terminal, infos=infos)
+    ended = dataclasses.replace(episode, terminal=terminal, infos=infos)
+    return keep_stated_return(ended, stated_return(last_info))
 
 
 def _flag(value: Any) -> bool:

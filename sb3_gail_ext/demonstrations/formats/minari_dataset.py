@@ -27,10 +27,12 @@ from sb3_gail_ext.demonstrations.formats.minari_arrow import arrow_episodes
 from sb3_gail_ext.demonstrations.formats.minari_hdf5 import hdf5_episodes
 from sb3_gail_ext.demonstrations.formats.minari_spaces import MinariSpaces, spaces_of
 from sb3_gail_ext.demonstrations.formats.minari_steps import MinariSteps
+from sb3_gail_ext.demonstrations.returns import MONITOR, keep_stated_return, stated_return
 
 MINARI_FILES = ("data/metadata.json", "metadata.json", "main_data.hdf5")
 OURS = "sb3_gail_ext"  # the entry of metadata.json that holds what Minari has no place for
 LOST_TERMINALS = "terminal_next"  # in it: the episodes whose step behind the last was terminal
+STATED_RETURNS = "returns"  # in it: of episodes without rewards, by their number as text
 
 Storage = Callable[[Path, int, MinariSpaces], Iterator[MinariSteps]]
 _STORAGES: dict[str, Storage] = {"hdf5": hdf5_episodes, "arrow": arrow_episodes}
@@ -49,8 +51,13 @@ def read_minari(path: Path) -> list[TrajectoryWithRew]:
     read, spaces = _storage(file, metadata), spaces_of(file, metadata)
     lost = ours(metadata).get(LOST_TERMINALS)
     lost_terminals = {row for row in lost if type(row) is int} if isinstance(lost, list) else set()
+    stated = ours(metadata).get(STATED_RETURNS)
+    stated_returns = stated if isinstance(stated, dict) else {}
     trajectories = [
-        _trajectory(path, row, steps, row in lost_terminals)
+        keep_stated_return(
+            _trajectory(path, row, steps, row in lost_terminals),
+            stated_return({MONITOR: {"r": stated_returns.get(str(row))}}),
+        )
         for row, steps in enumerate(read(data, n_episodes, spaces))
     ]
     check_alike(path, trajectories)

@@ -14,9 +14,11 @@ from sb3_gail_ext.demonstrations.ends import TERMINAL_NEXT, end_of, last_info
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
 from sb3_gail_ext.demonstrations.formats.episodes import checked_episodes
 from sb3_gail_ext.demonstrations.formats.folders import replacing
-from sb3_gail_ext.demonstrations.formats.minari_dataset import LOST_TERMINALS, OURS
+from sb3_gail_ext.demonstrations.formats.minari_dataset import LOST_TERMINALS, OURS, STATED_RETURNS
 from sb3_gail_ext.demonstrations.formats.minari_environment import environment_of, space_for
+from sb3_gail_ext.demonstrations.returns import stated_return
 from sb3_gail_ext.demonstrations.sampling import array_obs
+from sb3_gail_ext.demonstrations.unknown_rewards import has_rewards
 
 _FILES = (
     *("data/metadata.json", "data/main_data.hdf5"),
@@ -62,7 +64,11 @@ def write_minari(
             {
                 "dataset_id": dataset_id(path.resolve().name),
                 "minari_version": minari.__version__,
-                OURS: {"metadata": dict(metadata or {}), LOST_TERMINALS: lost},
+                OURS: {
+                    "metadata": dict(metadata or {}),
+                    LOST_TERMINALS: lost,
+                    STATED_RETURNS: _stated_returns(episodes),
+                },
             }
         )
         storage.update_episodes([_buffer(t) for t in episodes])
@@ -72,6 +78,12 @@ def dataset_id(name: str) -> str:
     """The folder's name as Minari's rules have it: letters, digits, `-`, `_`, and a version."""
     plain = re.sub(r"[^\w-]", "-", name)
     return plain if re.fullmatch(r".+-v\d+", plain) else f"{plain}-v0"
+
+
+def _stated_returns(episodes: Sequence[Trajectory]) -> dict[str, float]:
+    unknown = [(row, t) for row, t in enumerate(episodes) if not has_rewards(t)]
+    stated = {str(row): stated_return(last_info(t)) for row, t in unknown}
+    return {row: value for row, value in stated.items() if not np.isnan(value)}
 
 
 def _buffer(trajectory: TrajectoryWithRew) -> Any:

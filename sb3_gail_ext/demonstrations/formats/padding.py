@@ -1,4 +1,4 @@
-"""How long are the episodes of a rectangular file that pads them with zeros at the end?"""
+"""Lengths of the episodes of a rectangular file that pads them, with zeros or NaN, at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 def unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Steps per episode, int64 of shape (N,), with all-zero (or all-NaN) rows at the end cut."""
-    n_episodes, n_steps = arrays["rews"].shape
+    n_episodes, n_steps = arrays["obs"].shape[:2]
     lengths = np.full(n_episodes, n_steps)
     for row in np.flatnonzero(~_is_used([a[:, -1] for a in _per_step(arrays)])):
         used = _is_used([array[row] for array in _per_step(arrays)])
@@ -18,7 +18,7 @@ def unpadded_lengths(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _per_step(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    return [arrays[key] for key in ("obs", "acs", "rews")]
+    return [arrays[key] for key in ("obs", "acs", "rews") if key in arrays]
 
 
 def _is_used(arrays: Sequence[np.ndarray]) -> np.ndarray:

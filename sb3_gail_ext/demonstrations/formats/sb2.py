@@ -2,7 +2,7 @@
 
     obs             (T, *obs_shape)  the last observation of an episode is not kept
     actions         (T, *act_shape)  discrete ones are integers (T, 1)
-    rewards         (T,)
+    rewards         (T,)             all NaN if they are unknown
     episode_starts  (T,) bool        True at the first step of each episode
     episode_returns (N,)             the sum of each episode's rewards
 
@@ -27,7 +27,9 @@ from sb3_gail_ext.demonstrations.formats.foreign import one_choice
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
 from sb3_gail_ext.demonstrations.formats.sizes import check_n_episodes
+from sb3_gail_ext.demonstrations.returns import keep_stated_return, returns
 from sb3_gail_ext.demonstrations.sampling import array_obs
+from sb3_gail_ext.demonstrations.unknown_rewards import are_unknown
 
 SB2_KEYS = ("obs", "actions", "rewards", "episode_returns", "episode_starts")
 _OBJECTS = ("episode_starts",)
@@ -91,11 +93,10 @@ def sb2_trajectories(source: str | Path, arrays: Arrays) -> list[TrajectoryWithR
                 "remove the episode"
             )
         steps = slice(first, end - 1)
-        episodes.append(
-            TrajectoryWithRew(
-                arrays["obs"][first:end], acts[steps], None, terminal=False, rews=rewards[steps]
-            )
+        episode = TrajectoryWithRew(
+            arrays["obs"][first:end], acts[steps], None, terminal=False, rews=rewards[steps]
         )
+        episodes.append(keep_stated_return(episode, float(arrays["episode_returns"][row])))
     return episodes
 
 
@@ -106,7 +107,7 @@ def sb2_arrays(trajectories: Sequence[TrajectoryWithRew]) -> Arrays:
         "actions": acts.reshape(-1, 1) if acts.ndim == 1 else acts,
         "obs": np.concatenate([array_obs(t.obs)[:-1] for t in trajectories]),
         "rewards": np.concatenate([t.rews for t in trajectories]),
-        "episode_returns": np.array([t.rews.sum(dtype=np.float64) for t in trajectories]),
+        "episode_returns": returns(trajectories),
         "episode_starts": np.concatenate([np.arange(len(t)) == 0 for t in trajectories]),
     }
 
@@ -150,7 +151,7 @@ def _check_lengths(source: str | Path, arrays: Arrays) -> None:
 def _check_finite(source: str | Path, arrays: Arrays) -> None:
     for key in ("obs", "actions", "rewards"):
         step = first_not_finite(arrays[key])
-        if step is not None:
+        if step is not None and not (key == "rewards" and are_unknown(arrays[key])):
             raise DemonstrationError(
                 f"{source}: array {key} is not finite in step {step}; remove its episode or record "
                 "it again"
@@ -158,22 +159,22 @@ def _check_finite(source: str | Path, arrays: Arrays) -> None:
 
 
 def _check_episodes(source: str | Path, arrays: Arrays) -> None:
-    starts, returns = arrays["episode_starts"], arrays["episode_returns"]
-    check_n_episodes(source, len(returns))
+    starts, stated = arrays["episode_starts"], arrays["episode_returns"]
+    check_n_episodes(source, len(stated))
     if not starts[0]:
         raise DemonstrationError(
             f"{source}: episode_starts is False at the first step; an episode begins there"
         )
-    if len(returns) != starts.sum():
+    if len(stated) != starts.sum():
         raise DemonstrationError(
-            f"{source}: episode_returns holds {len(returns)} episodes, but episode_starts marks "
+            f"{source}: episode_returns holds {len(stated)} episodes, but episode_starts marks "
             f"{starts.sum()}; one of the two arrays belongs to another file"
         )
     for row, (first, end) in enumerate(_bounds(starts)):
         rewards = arrays["rewards"][first:end]
-        if not is_sum_of(rewards, float(returns[row])):
+        if not are_unknown(rewards) and not is_sum_of(rewards, float(stated[row])):
             raise DemonstrationError(
-                f"{source}: episode_returns of episode {row} is {returns[row]:.6g}, but its "
+                f"{source}: episode_returns of episode {row} is {stated[row]:.6g}, but its "
                 f"rewards sum to {rewards.sum(dtype=np.float64):.6g}; one of the two arrays "
                 "belongs to another file"
             )

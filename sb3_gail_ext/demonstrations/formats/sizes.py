@@ -27,11 +27,7 @@ def check_size(source: str | Path, key: str, size: int, stored: int) -> None:
             f"{source}: array {key} claims {_amount(size)}, but the file has only "
             f"{_amount(stored)} of it; copy the file again"
         )
-    if size > _HARMLESS_BYTES and size > _SUSPICIOUS_RATIO * stored:
-        raise DemonstrationError(
-            f"{source}: array {key} expands from {_amount(stored)} to {_amount(size)}, as a file "
-            "does that is made to fill the memory; if you trust it, save it uncompressed"
-        )
+    _check_ratio(source, key, size, stored)
     available = available_bytes()
     if stored < size and size > available:
         raise DemonstrationError(
@@ -58,6 +54,17 @@ def check_total(path: Path, size: int) -> None:
     check_size(path, "of all episodes", size, path.stat().st_size)
 
 
+def check_unknown_rewards(path: Path, size: int, n_steps: int) -> None:
+    """Refuse a bomb of observations that are smaller than the rewards that their steps will have.
+
+    :param size: bytes of all observations.
+    :raises DemonstrationError: naming both.
+    """
+    bytes_of_float32 = 4
+    with_rewards = size + bytes_of_float32 * n_steps
+    _check_ratio(path, "obs, with a reward for each step,", with_rewards, path.stat().st_size)
+
+
 def available_bytes() -> int:
     """Memory that can be used without swapping, as the system estimates it."""
     try:
@@ -68,6 +75,14 @@ def available_bytes() -> int:
         if not hasattr(os, "sysconf"):  # Windows
             return sys.maxsize
         return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _check_ratio(source: str | Path, key: str, size: int, stored: int) -> None:
+    if size > _HARMLESS_BYTES and size > _SUSPICIOUS_RATIO * stored:
+        raise DemonstrationError(
+            f"{source}: array {key} expands from {_amount(stored)} to {_amount(size)}, as a file "
+            "does that is made to fill the memory; if you trust it, save it uncompressed"
+        )
 
 
 def _amount(size: int) -> str:
