@@ -13,8 +13,12 @@ from pathlib import Path
 def atomically(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; it takes `path`'s place if the block ends well.
 
-    :raises OSError: if the folder cannot be made or written to.
+    :raises OSError: if the folder cannot be made or written to, or `path` is a folder, a device or
+        the like.
     """
+    path = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path}: not a regular file, so nothing is written there")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix
     try:

@@ -159,6 +159,39 @@ def test_images_with_their_channels_first_are_those_of_the_environment() -> None
     assert check_demonstrations(turned, env).errors
 
 
+def pendulum_episodes() -> Episodes:
+    """Of actions by chance; no reward of the Pendulum is 0."""
+    env = gym.make("Pendulum-v1", max_episode_steps=30)
+    env.action_space.seed(0)
+    played = []
+    for seed in range(3):
+        obs, acts, rews = [env.reset(seed=seed)[0]], [], []
+        for _ in range(30):
+            acts.append(env.action_space.sample())
+            following, reward, *_ = env.step(acts[-1])
+            obs.append(following)
+            rews.append(float(reward))
+        played.append(
+            TrajectoryWithRew(np.array(obs), np.array(acts), None, False, rews=np.array(rews))
+        )
+    return played
+
+
+def test_rewards_are_compared_with_those_of_the_replay() -> None:
+    sound = pendulum_episodes()
+    assert not found(check_demonstrations(sound, "Pendulum-v1"), "warning", "rews")
+    scaled = [replace(e, rews=0.25 * e.rews) for e in sound]
+    report = check_demonstrations(scaled, "Pendulum-v1")
+    assert report.belongs
+    assert found(report, "warning", "rews are 0.25 times what the environment gives")
+    others = [replace(e, rews=np.arange(30.0)) for e in sound]
+    assert found(
+        check_demonstrations(others, "Pendulum-v1"), "warning", "rews are not what the env"
+    )
+    unknown = [replace(e, rews=np.full(30, np.nan)) for e in sound]
+    assert not found(check_demonstrations(unknown, "Pendulum-v1"), "warning", "rews")
+
+
 def test_transitions(episodes: Episodes) -> None:
     report = check_demonstrations(flatten_trajectories(episodes), Box3())
     assert report.errors == []
@@ -491,7 +524,7 @@ def test_chance_is_not_another_environment(cartpole_expert: Episodes) -> None:
 
 
 def replayed(start: Any, parted_at: int | None, n: int = 100, played: int = 100) -> Replay:
-    return Replay(0, start, n, np.zeros(played), parted_at)
+    return Replay(0, start, n, np.zeros(played), parted_at, np.zeros(played))
 
 
 def verdict(replays: list[Replay], steps: list[float], **facts: Any) -> bool | None:

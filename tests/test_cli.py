@@ -211,8 +211,8 @@ def test_a_wrong_model_file(
     cut.write_bytes(model_file.read_bytes()[:1000])
     refused("evaluate", cut, "--env", HOPPER, words=r"cut\.zip: no SB3 model with a policy")
     refused("evaluate", model_file, "--env", HOPPER, "--episodes", 0, words="--episodes is 0")
-    bad = damaged(hopper_file, rews=None)
-    refused("evaluate", model_file, "--env", HOPPER, "--demos", bad, words="no array rews")
+    bad = damaged(hopper_file, acs=None)
+    refused("evaluate", model_file, "--env", HOPPER, "--demos", bad, words="no array acs")
 
 
 def test_a_film_that_cannot_be_written(refused: Refused, tmp_path: Path, model_file: Path) -> None:

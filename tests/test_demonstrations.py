@@ -464,13 +464,13 @@ def test_limit_with_seed_draws_distinct_episodes_repeatably(ten_episodes: Path) 
     assert len({tuple(draw) for draw in draws}) > 1
 
 
-@pytest.mark.parametrize("limit", [-1, 0, 11])
+@pytest.mark.parametrize("limit", [-1, 0, 11, 2.5, True])
 def test_impossible_limits_are_refused(ten_episodes: Path, limit: int) -> None:
     with pytest.raises(DemonstrationError, match=f"limit is {limit}.*holds 10 episodes"):
         load_demonstrations(ten_episodes, limit=limit)
 
 
-@pytest.mark.parametrize("subsample", [0, -3])
+@pytest.mark.parametrize("subsample", [0, -3, 1.5, True])
 def test_impossible_subsampling_is_refused(ten_episodes: Path, subsample: int) -> None:
     with pytest.raises(DemonstrationError, match=f"subsample is {subsample}"):
         load_demonstrations(ten_episodes, subsample=subsample)
@@ -585,6 +585,27 @@ def test_discrete_actions_must_be_choices(acts: np.ndarray) -> None:
     check_fits_spaces(batch_of(acts=np.array([0, 1, 1, 0])), OBSERVATIONS, spaces.Discrete(2))
     with pytest.raises(DemonstrationError, match="integers from 0 to 1"):
         check_fits_spaces(batch_of(acts=acts), OBSERVATIONS, spaces.Discrete(2))
+
+
+# --- Where files are written --------------------------------------------------------------------
+
+
+def test_a_link_stays_one_and_nothing_but_a_file_is_replaced(
+    tmp_path: Path, make_trajectory: Factory
+) -> None:
+    episodes = [make_trajectory(4)]
+    (tmp_path / "link.npz").symlink_to(tmp_path / "target.npz")
+    save_demonstrations(tmp_path / "link.npz", episodes)
+    assert (tmp_path / "link.npz").is_symlink()
+    assert_same(load_demonstrations(tmp_path / "target.npz")[0], episodes[0])
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(FileExistsError, match=f"{name}: not a regular file"):
+            save_demonstrations(tmp_path / name, episodes)
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(DemonstrationError, match="pipe: not a regular file"):
+        load_demonstrations(tmp_path / "pipe")
 
 
 # --- Recording ---------------------------------------------------------------------------------

@@ -238,5 +238,4 @@ def test_an_episode_of_one_step_on_disk_has_nothing_left(
         np.savez(path, **dict(npz))
     assert [len(e) for e in load_demonstrations(path)] == [4, 1]
     monkeypatch.setattr(sizes, "MAPPED_FROM_BYTES", 1)
-    with pytest.raises(DemonstrationError, match="episode 1 has 1 steps"):
-        load_demonstrations(path)
+    assert [len(e) for e in load_demonstrations(path)] == [3]

@@ -161,6 +161,12 @@ def test_object_arrays_of_equal_episodes_and_lists(tmp_path: Path) -> None:
             assert_same(left, right)
 
 
+def test_ragged_episodes_of_one_step_have_nothing_left(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.npz", ragged_arrays((5, 1, 4)))
+    assert [len(episode) for episode in load_demonstrations(path)] == [4, 3]
+    refused(written(tmp_path / "y.npz", ragged_arrays((1, 1))), "all episodes have one step")
+
+
 def test_discrete_ragged_actions(tmp_path: Path) -> None:
     arrays = {**ragged_arrays((3, 2)), "acs": objects([np.array([0, 1, 2]), np.array([3, 4])])}
     loaded = load_demonstrations(written(tmp_path / "x.npz", arrays))

@@ -37,7 +37,7 @@ from sb3_gail_ext.demonstrations.formats.replay_arrays import BUFFER_CLASSES
 from sb3_gail_ext.demonstrations.formats.replay_buffer import read_replay_buffer
 from sb3_gail_ext.demonstrations.formats.robomimic import ROBOMIMIC_KEYS, read_robomimic
 from sb3_gail_ext.demonstrations.formats.sb2 import SB2_KEYS, read_sb2
-from sb3_gail_ext.demonstrations.sampling import subsample_trajectories
+from sb3_gail_ext.demonstrations.sampling import is_whole_number, subsample_trajectories
 
 FORMATS: dict[str, Format] = {
     "chapter": Format("npz", frozenset(CHAPTER_KEYS), read_chapter, write_chapter, read_metadata),
@@ -161,7 +161,7 @@ def _limited(
     limit: int,
     rng: np.random.Generator | None,
 ) -> list[TrajectoryWithRew]:
-    if not 1 <= limit <= len(trajectories):
+    if not is_whole_number(limit) or not 1 <= limit <= len(trajectories):
         raise DemonstrationError(
             f"{path}: limit is {limit}, but the file holds {len(trajectories)} episodes"
         )

@@ -55,8 +55,8 @@ def subsample_trajectories(
     trajectories: list[TrajectoryWithRew], every: int, rng: np.random.Generator
 ) -> list[TrajectoryWithRew]:
     """Every `every`-th transition of each episode, from a random offset, as one-step episodes."""
-    if every < 1:
-        raise DemonstrationError(f"subsample is {every}; use 1 (keep all) or more")
+    if not is_whole_number(every) or every < 1:
+        raise DemonstrationError(f"subsample is {every}; use 1 (keep all) or a whole number above")
     if every == 1:
         return trajectories
     return [
@@ -64,6 +64,10 @@ def subsample_trajectories(
         for trajectory in trajectories
         for step in np.arange(rng.integers(min(every, len(trajectory))), len(trajectory), every)
     ]
+
+
+def is_whole_number(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _one_step(trajectory: TrajectoryWithRew, step: int) -> TrajectoryWithRew:

@@ -17,6 +17,7 @@ from sb3_gail_ext.demonstrations.checking.episodes import check_episodes
 from sb3_gail_ext.demonstrations.checking.finding import Finding
 from sb3_gail_ext.demonstrations.checking.given import Demonstrations, Given, given, some_rows
 from sb3_gail_ext.demonstrations.checking.report import DemonstrationReport
+from sb3_gail_ext.demonstrations.checking.rewards import check_rewards
 from sb3_gail_ext.demonstrations.checking.starts import check_starts, starts_elsewhere
 from sb3_gail_ext.demonstrations.checks import check_supported_spaces
 from sb3_gail_ext.demonstrations.dict_observations import flat_space
@@ -34,7 +35,8 @@ def check_demonstrations(
     """Check demonstrations against an environment, and replay them there.
 
     Shapes, bounds, types, NaN, copies, standing still, returns, lengths, ends and starts; and the
-    dynamics: from the demonstrations' states, does the environment go where they went? States can
+    dynamics: from the demonstrations' states, does the environment go where they went, and does it
+    give the same rewards? States can
     be set in MuJoCo's, this package's and the classic-control environments; in others, the seeds
     in a file that this package wrote may lead to the starts.
 
@@ -142,5 +144,9 @@ def _replayed(
     belong, text = verdict.belongs(dynamics), verdict.sentence(dynamics, env_name(env))
     if belong is None and whole:
         text += f" They start {'elsewhere than' if elsewhere else 'where'} that environment does."
-    found = (*findings, *check_starts(elsewhere, rows))
+    found = (
+        *findings,
+        *check_rewards(episodes, dynamics.replays),
+        *check_starts(elsewhere, rows),
+    )
     return DemonstrationReport(found, belong, text, dynamics)

@@ -46,6 +46,7 @@ class Replay(NamedTuple):
     n_steps: int  # of the demonstration, at most MAX_STEPS
     errors: np.ndarray  # of each step's next state (n,), n < n_steps if the environment ended it
     parted_at: int | None  # number of the first step, from 1, that led elsewhere
+    rewards: np.ndarray  # what the environment gave for each step (n,), float64
 
     @property
     def ended_at(self) -> int | None:
@@ -94,8 +95,8 @@ def replay(
         start = _start(env, array_obs(episodes[i].obs)[0], None if seeds is None else seeds[i], way)
         if start is not None:
             n_shown = way.n_shown if start == "state" and way is not None else None
-            errors = _play_on(env, episodes[i], unit, n_shown)
-            replays.append(_judged(i, start, len(episodes[i]), errors, max(PARTED, rounded)))
+            played = _play_on(env, episodes[i], unit, n_shown)
+            replays.append(_judged(i, start, len(episodes[i]), *played, max(PARTED, rounded)))
     firsts = [r.errors[0] for r in replays if r.start == "seed"]  # single steps, too
     singles = () if way is None else _single_steps(env, way, [episodes[i] for i in chosen], unit)
     return Dynamics(
@@ -133,21 +134,29 @@ def _start(env: gym.Env, obs: np.ndarray, seed: int | None, way: Way | None) -> 
 
 def _play_on(
     env: gym.Env, episode: Trajectory, unit: np.ndarray, n_shown: int | None
-) -> np.ndarray:
-    """The errors of the states after each action, until `env` ends the episode."""
-    errors = []
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of the states after each action, and rewards, until `env` ends the episode."""
+    errors, rewards = [], []
     for act, wanted in zip(episode.acts[:MAX_STEPS], array_obs(episode.obs)[1:], strict=False):
-        obs, ended = _step(env, act)
+        obs, reward, ended = _step(env, act)
         errors.append(_error(obs, wanted, unit, n_shown))
+        rewards.append(reward)
         if ended:
             break
-    return np.array(errors)
+    return np.array(errors), np.array(rewards)
 
 
-def _judged(episode: int, start: Start, length: int, errors: np.ndarray, parted: float) -> Replay:
+def _judged(
+    episode: int,
+    start: Start,
+    length: int,
+    errors: np.ndarray,
+    rewards: np.ndarray,
+    parted: float,
+) -> Replay:
     elsewhere = np.flatnonzero(~(errors <= parted))  # NaN is elsewhere
     first = int(elsewhere[0]) + 1 if len(elsewhere) else None
-    return Replay(episode, start, min(length, MAX_STEPS), errors, first)
+    return Replay(episode, start, min(length, MAX_STEPS), errors, first, rewards)
 
 
 def _single_steps(
@@ -181,12 +190,12 @@ def _single(
     return _step(env, act)[0] if put_into(env, way, obs, seed) else None
 
 
-def _step(env: gym.Env, act: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The next observation, and whether the episode is over."""
+def _step(env: gym.Env, act: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """The next observation, the reward, and whether the episode is over."""
     space = env.action_space
     action: Any = int(act) if isinstance(space, spaces.Discrete) else np.asarray(act, space.dtype)
-    obs, _, terminated, truncated, _ = env.step(action)
-    return flatten_one(env.observation_space, obs), terminated or truncated
+    obs, reward, terminated, truncated, _ = env.step(action)
+    return flatten_one(env.observation_space, obs), float(reward), terminated or truncated
 
 
 def _error(

@@ -18,7 +18,6 @@ transition. `chapter_writing` therefore adds arrays that the chapter's own code 
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +60,8 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
     """Read a chapter file, checking every array.
 
     Without `final_obs` in the file, or where `obs` is so large that it stays on disk, each
-    trajectory lacks its last transition, and so a terminal state that it led into.
+    trajectory lacks its last transition, and so a terminal state that it led into; of an episode of
+    one step, nothing is left.
 
     :raises DemonstrationError: if the file is missing, is not such a file, or is inconsistent.
     """
@@ -74,6 +74,11 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
         arrays["obs"] = roomy[:, :-1]
     ragged = is_ragged(arrays)
     trajectories = _ragged(path, arrays) if ragged else _rectangular(path, arrays, roomy)
+    if not trajectories:
+        raise DemonstrationError(
+            f"{path}: all episodes have one step, and the layout does not keep where it led; add "
+            "an array final_obs"
+        )
     check_rewards_alike(path, trajectories)
     return trajectories
 
@@ -110,7 +115,9 @@ def _ragged(path: Path, arrays: Mapping[str, np.ndarray]) -> list[TrajectoryWith
         check_shapes(path, alone)
         episode = _named_as_ours(alone)
         check_episodes(path, episode, episode["lengths"], first=row)
-        trajectories.append(_without_last_step(episode, 0, int(episode["lengths"][0])))
+        length = int(episode["lengths"][0])
+        if length > 1:
+            trajectories.append(_without_last_step(episode, 0, length))
     return trajectories
 
 
@@ -128,8 +135,10 @@ def _rectangular(
     arrays = _named_as_ours(given)
     lengths = arrays["lengths"] if "lengths" in arrays else unpadded_lengths(arrays)
     check_episodes(path, arrays, lengths)
-    trajectory = functools.partial(_whole, roomy) if whole else _without_last_step
-    return [trajectory(arrays, row, int(length)) for row, length in enumerate(lengths)]
+    if whole:
+        return [_whole(roomy, arrays, row, int(length)) for row, length in enumerate(lengths)]
+    longer = np.flatnonzero(lengths > 1)
+    return [_without_last_step(arrays, int(row), int(lengths[row])) for row in longer]
 
 
 def _named_as_ours(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -75,13 +75,12 @@ def check_episodes(path: Path, arrays: Arrays, lengths: np.ndarray, first: int =
 
 
 def _check_lengths(path: Path, lengths: np.ndarray, arrays: Arrays, first: int) -> None:
-    needed = 1 if "final_obs" in arrays else 2
     n_steps = arrays["obs"].shape[1]
     for row, length in enumerate(lengths):
-        if not needed <= length <= n_steps:
+        if not 1 <= length <= n_steps:
             raise DemonstrationError(
-                f"{path}: episode {first + row} has {length} steps; between {needed} and "
-                f"{n_steps} can be used: remove the episode from the file"
+                f"{path}: episode {first + row} has {length} steps, but there are from 1 to "
+                f"{n_steps} in its arrays; correct its length, or remove the episode"
             )
 
 

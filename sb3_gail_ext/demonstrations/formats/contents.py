@@ -35,7 +35,8 @@ def contents_of(path: Path) -> Contents:
     if path.is_dir():
         return Contents("folder", frozenset(_files_in(path)))
     if not path.is_file():
-        raise DemonstrationError(f"{path}: no such file; give the path of demonstrations")
+        what = "not a regular file" if path.exists() else "no such file"
+        raise DemonstrationError(f"{path}: {what}; give the path of demonstrations")
     if _is_hdf5(path):
         return Contents("hdf5", _hdf5_names(path))
     if zipfile.is_zipfile(path):

@@ -49,7 +49,7 @@ def _space(file: Path, metadata: Mapping[str, Any], key: str) -> MinariSpace:
     if shape is None:
         raise DemonstrationError(
             f"{file}: {key} is {_named(space)}; only datasets of Box, Discrete, MultiDiscrete and "
-            "MultiBinary can be read: flatten it with Minari first"
+            "MultiBinary can be read: write it again with flat observations"
         )
     encoded = bool(metadata.get("jpeg_encoding", True)) and _is_image(space, shape)
     return MinariSpace(shape, encoded)

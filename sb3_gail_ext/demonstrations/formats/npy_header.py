@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -41,6 +42,7 @@ def read_header(source: str | Path, key: str, stream: IO[bytes]) -> Header:
         shape, fortran_order, dtype = parse(io.BytesIO(length + text))
     except Exception as error:  # foreign bytes: NumPy raises whatever it stumbles on
         cause = in_one_line(f"version {error}" if isinstance(error, KeyError) else error)
+        cause = re.sub(r": <.* object at \w+>", "", cause)  # said of what is no literal
         raise DemonstrationError(
             f"{source}: array {key} has no NumPy header that can be read ({cause}); copy the file "
             "again"

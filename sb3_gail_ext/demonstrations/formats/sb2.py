@@ -9,7 +9,7 @@
 On a VecEnv, older NumPy made objects of `episode_starts`: True, and then arrays of one bool.
 
 How an episode ended is not in it: no trajectory read from it is terminal, and each lacks its last
-transition, whose next observation nobody knows.
+transition, whose next observation nobody knows. Of an episode of one step, nothing is left.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def sb2_trajectories(source: str | Path, arrays: Arrays) -> list[TrajectoryWithR
     """One trajectory per episode, without its last transition and never terminal.
 
     :param arrays: of `checked_sb2`.
-    :raises DemonstrationError: if an episode has one step only: nothing is left of it.
+    :raises DemonstrationError: if all episodes have one step only.
     """
     acts, rewards = one_choice(arrays["actions"]), arrays["rewards"]
     if rewards.dtype.kind != "f":
@@ -88,15 +88,17 @@ def sb2_trajectories(source: str | Path, arrays: Arrays) -> list[TrajectoryWithR
     episodes = []
     for row, (first, end) in enumerate(_bounds(arrays["episode_starts"])):
         if end - first < 2:
-            raise DemonstrationError(
-                f"{source}: episode {row} has one step, and the format does not keep where it led; "
-                "remove the episode"
-            )
+            continue
         steps = slice(first, end - 1)
         episode = TrajectoryWithRew(
             arrays["obs"][first:end], acts[steps], None, terminal=False, rews=rewards[steps]
         )
         episodes.append(keep_stated_return(episode, float(arrays["episode_returns"][row])))
+    if not episodes:
+        raise DemonstrationError(
+            f"{source}: all episodes have one step, and the format does not keep where it led; "
+            "record it again in another one"
+        )
     return episodes
 
 
