@@ -206,7 +206,7 @@ def test_bars_are_places_between_nothing_and_a_fifth_above_the_expert() -> None:
 def test_data_cards_settings_versions_and_hardware_are_on_the_page(report: Path) -> None:
     said = {name: words(text) for name, text in parsed(report).section_text.items()}
     assert (
-        "sha256 5f18e658c39c03a8355b6d0c4bbd4498d77045d517b75baffbaa4963c6c88b48" in said["cards"]
+        "sha256 061e48cc4404e720c303130be4422a870951d2375060070347003126fabaa9c2" in said["cards"]
     )
     assert "demonstrations: return_mean 3561.81" in said["cards"]
     assert CARDS["Walker2d"] in said["cards"]
