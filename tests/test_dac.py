@@ -236,7 +236,7 @@ def test_the_weight_of_rehearsal_can_change_with_the_progress(
     line_env: Any, line_demonstrations: Any
 ) -> None:
     schedule = GeometricSchedule(1e4, 1e2)
-    assert [schedule(p) for p in (1.0, 0.5, 0.0)] == pytest.approx([1e4, 1e3, 1e2])
+    assert [schedule(p) for p in (1.0, 0.5, 0.0, -0.1)] == pytest.approx([1e4, 1e3, 1e2, 1e2])
     asked = []
     model = dac(
         line_env,

@@ -434,6 +434,16 @@ def test_rehearsals_fade_over_the_run_and_leave_the_noise_alone(
     assert counts == [4, 2, 0]
 
 
+def test_the_last_rollout_may_go_beyond_the_steps_that_were_asked_for(
+    clones: Clones, pendulum_expert: Any
+) -> None:
+    settings = {**SMALL, "rehearsal_updates": 256, "critic_warm_up_rollouts": 0}
+    model = GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=3, **settings)
+    model.learn(70)
+    assert model.num_timesteps == 128
+    assert clones.n_updates == 1  # after the first rollout, 6 of 70 steps from the end: 8 * 0.086
+
+
 def test_what_was_not_cloned_is_not_rehearsed(clones: Clones, pendulum_expert: Any) -> None:
     settings = {**SMALL, "rehearsal_updates": 256, "critic_warm_up_rollouts": 0}
     GAIL("MlpPolicy", "Pendulum-v1", pendulum_expert, warm_start_updates=0, **settings).learn(128)

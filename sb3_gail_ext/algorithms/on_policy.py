@@ -213,7 +213,8 @@ class AdversarialOnPolicy(WithDiscriminator, OnPolicyAlgorithm):
         """What the policy was cloned from, again, less and less: it starts to forget in round 1."""
         steps = self.rollout_buffer.buffer_size * self.rollout_buffer.n_envs
         per_round = self.rehearsal_updates * steps / _REHEARSED_STEPS
-        n_updates = round(per_round * self._current_progress_remaining)
+        # Negative behind the last of the steps that were asked for, for rollouts are whole.
+        n_updates = round(per_round * max(self._current_progress_remaining, 0.0))
         if n_updates and self.warm_start_updates:
             loss = clone_behaviour(
                 self.policy,

@@ -13,7 +13,8 @@ class GeometricSchedule:
     final: float
 
     def __call__(self, progress_remaining: float) -> float:
-        return self.final * (self.initial / self.final) ** progress_remaining
+        # Negative behind the last of the steps that were asked for, for rollouts are whole.
+        return self.final * (self.initial / self.final) ** max(progress_remaining, 0.0)
 
 
 @dataclass(frozen=True)
