@@ -89,6 +89,13 @@ def test_the_last_observation_is_exact_where_vecnormalize_clips_it(
     assert venv.venv is below
 
 
+def test_statistics_of_another_environment_are_refused() -> None:
+    venv = VecNormalize(DummyVecEnv([lambda: gym.make(PENDULUM)]))
+    model = PPO("MlpPolicy", venv, n_steps=8, batch_size=8, device="cpu")
+    with pytest.raises(ValueError, match="through its VecNormalize, but the environment has"):
+        record_demonstrations(model, CARTPOLE, 1)
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_progress_bar_where_it_is_asked_for(
     shown: bool, line_env: Any, stand_still: Any, capsys: pytest.CaptureFixture[str]

@@ -12,6 +12,7 @@ import numpy as np
 import torch as th
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.preprocessing import get_obs_shape
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
 from tqdm import tqdm
 
@@ -58,7 +59,8 @@ def record_demonstrations(
     :param progress_bar: show one, with the time left, on standard error.
     :returns: one trajectory per episode, in order; `terminal` is False at time limits, and the
         last info then says so (`ends.end_of`). Dict observations are `imitation`'s `DictObs`.
-    :raises ValueError: if `n_episodes` is not positive.
+    :raises ValueError: if `n_episodes` is not positive, or the observations are not of the shape
+        that the model's VecNormalize has seen.
     :raises DemonstrationError: if too few episodes reach `min_return`.
     """
     return record_with_seeds(
@@ -144,11 +146,18 @@ def with_normalization_of(model: Policy, venv: VecEnv) -> VecEnv:
     """`venv`, seen through the VecNormalize that `model` is trained with, if there is one.
 
     The statistics are shared, so they are the latest ones, and are not updated here.
+
+    :raises ValueError: if the observations differ in shape.
     """
     find = getattr(model, "get_vec_normalize_env", None)
     trained = find() if find is not None else None
     if trained is None or unwrap_vec_normalize(venv) is not None:
         return venv
+    if get_obs_shape(trained.observation_space) != get_obs_shape(venv.observation_space):
+        raise ValueError(
+            f"the model sees {trained.observation_space} through its VecNormalize, but the "
+            f"environment has {venv.observation_space}; give the one it was trained in"
+        )
     wrapped = VecNormalize(
         venv,
         training=False,
