@@ -16,7 +16,7 @@ def atomically(path: Path) -> Iterator[Path]:
     :raises OSError: if the folder cannot be made or written to, or `path` is a folder, a device or
         the like.
     """
-    path = path.resolve()  # a link stays one
+    path = _target(path)
     if path.exists() and not path.is_file():
         raise FileExistsError(f"{path}: not a regular file, so nothing is written there")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def folder_atomically(path: Path) -> Iterator[Path]:
 
     :raises OSError: if the folder cannot be made or renamed; what was there is there again.
     """
-    path = path.resolve()  # a link stays one
+    path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     shutil.rmtree(temporary, ignore_errors=True)  # of a process of this number that was killed
@@ -47,6 +47,17 @@ def folder_atomically(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _target(path: Path) -> Path:
+    """Where a link leads to, which stays one.
+
+    :raises OSError: if it leads in a circle.
+    """
+    target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError at a circle
+    if target.is_symlink():
+        target.stat()
+    return target
 
 
 def _exchange(path: Path, new: Path) -> None:

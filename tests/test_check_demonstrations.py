@@ -185,11 +185,38 @@ def test_rewards_are_compared_with_those_of_the_replay() -> None:
     assert report.belongs
     assert found(report, "warning", "rews are 0.25 times what the environment gives")
     others = [replace(e, rews=np.arange(30.0)) for e in sound]
-    assert found(
-        check_demonstrations(others, "Pendulum-v1"), "warning", "rews are not what the env"
-    )
+    assert found(check_demonstrations(others, "Pendulum-v1"), "note", "rews are not what")
+    costs = [replace(e, rews=-e.rews) for e in sound]
+    assert found(check_demonstrations(costs, "Pendulum-v1"), "note", "rews are not what")
+    huge = [replace(e, rews=np.full(30, 1e307)) for e in sound]
+    assert found(check_demonstrations(huge, "Pendulum-v1"), "note", "rews are not what")
+    none = [replace(e, rews=np.zeros(30)) for e in sound]  # which is noted anyway
+    assert not any("rews" in f.message for f in check_demonstrations(none, "Pendulum-v1").findings)
     unknown = [replace(e, rews=np.full(30, np.nan)) for e in sound]
     assert not found(check_demonstrations(unknown, "Pendulum-v1"), "warning", "rews")
+
+
+def test_rewards_are_compared_as_far_as_the_states_agree() -> None:
+    """Rounded to float32, MuJoCo's episodes part after a hundred steps or two."""
+    rounded = [
+        replace(e, obs=e.obs.astype(np.float32), rews=2 * e.rews)
+        for e in load_demonstrations(shipped("HalfCheetah-v4"), limit=2)
+    ]
+    report = check_demonstrations(rounded, "HalfCheetah-v4")
+    assert report.dynamics is not None
+    assert not any(replay.same for replay in report.dynamics.replays)
+    assert found(report, "warning", "rews are 2 times what the environment gives")
+
+
+@pytest.mark.parametrize("reward", [None, np.zeros(3), "a", np.nan])
+def test_rewards_that_are_no_number_are_not_compared(reward: Any, episodes: Episodes) -> None:
+    class Odd(Box3):
+        def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict]:
+            obs, _, *rest = super().step(action)
+            return obs, reward, *rest
+
+    report = check_demonstrations(episodes, Odd())
+    assert not any(f.message.startswith("rews are") for f in report.findings)
 
 
 def test_transitions(episodes: Episodes) -> None:
@@ -623,9 +650,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     picture = tmp_path / "x.png"
     file = shipped("Hopper-v4")
     assert run(file, "--env", "Hopper-v4", "--episodes", 1) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "notes:"
-    assert printed[-1].startswith("These demonstrations belong to Hopper-v4: replayed from")
+    (printed,) = capsys.readouterr().out.splitlines()
+    assert printed.startswith("These demonstrations belong to Hopper-v4: replayed from")
     assert run(file, "--env", "HopperMuJoCoEnv-v0", "--episodes", 2, "--plot", picture) == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "warnings:"

@@ -604,6 +604,10 @@ def test_a_link_stays_one_and_nothing_but_a_file_is_replaced(
         with pytest.raises(FileExistsError, match=f"{name}: not a regular file"):
             save_demonstrations(tmp_path / name, episodes)
     assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for format in ("chapter", "imitation"):
+        with pytest.raises(OSError, match="circle"):
+            save_demonstrations(tmp_path / "circle", episodes, format=format)
     with pytest.raises(DemonstrationError, match="pipe: not a regular file"):
         load_demonstrations(tmp_path / "pipe")
 

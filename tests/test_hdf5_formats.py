@@ -296,6 +296,8 @@ def test_without_rewards_they_are_unknown(tmp_path: Path) -> None:
     short = robomimic(without(demo(3), "rewards", "next_obs"))
     (episode,) = load_demonstrations(write(tmp_path / "y.hdf5", short))
     assert np.isnan(episode.rews).tolist() == [True] * 2
+    last = robomimic(without(demo(3, rewards=np.array([np.nan, np.nan, 1.0])), "next_obs"))
+    refused(write(tmp_path / "last.hdf5", last), "data/demo_0/rewards", "not finite in step 0")
     mixed = robomimic(demo(3), without(demo(2), "rewards"))
     refused(write(tmp_path / "z.hdf5", mixed), "rews of episode 1")
 

@@ -115,6 +115,9 @@ def test_starts_that_older_numpy_made_objects_of(tmp_path: Path) -> None:
 
 def test_unknown_rewards_keep_the_returns_that_are_stated(tmp_path: Path) -> None:
     arrays = three_episodes() | {"rewards": np.full(9, np.nan)}
+    infinite = arrays | {"episode_returns": np.array([6.0, np.inf, 2.0])}
+    with pytest.raises(sg.DemonstrationError, match="return of episode 1 is inf"):
+        sg.load_demonstrations(write(tmp_path / "x.npz", infinite))
     episodes = sg.load_demonstrations(write(tmp_path / "x.npz", arrays))
     assert all(np.isnan(episode.rews).all() for episode in episodes)
     assert returns(episodes).tolist() == [6.0, 30.0, 2.0]

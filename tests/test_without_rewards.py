@@ -374,5 +374,5 @@ def test_they_are_recorded_where_an_environment_has_none(
     assert main([*fixed, "--out", str(tmp_path / "x.npz")]) == 0
     assert "20 steps, return unknown (no rewards)" in refused.capfd.readouterr().out
     assert np.isnan(returns(load_demonstrations(tmp_path / "x.npz"))).all()
-    words = "rewards of the episode from seed 1000 are NaN; record without"
+    words = "rewards of the episode from seed 1000 are NaN; mend the environment"
     refused(*fixed, "--out", refused.out, "--min-return", 1, words=words)

@@ -127,7 +127,8 @@ def _first_good(
         seen.append(float(returns([episode])[0]))
         if min_return is not None and np.isnan(seen[-1]):
             raise DemonstrationError(
-                f"the rewards of the episode from seed {seed} are NaN; record without min_return"
+                f"rewards of the episode from seed {seed} are NaN; mend the environment or, if it "
+                "has no rewards, record without min_return"
             )
         if min_return is None or seen[-1] >= min_return:
             kept.append(episode)

@@ -29,11 +29,11 @@ def stated_return(info: object) -> float:
     value = stated.get("r") if isinstance(stated, Mapping) else None
     if isinstance(value, np.ndarray) and value.size == 1:  # as RecordEpisodeStatistics has it
         value = value.item()
-    if not isinstance(value, float | int | np.number) or isinstance(value, bool):
+    if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool):
         return np.nan
     try:
         number = float(value)
-    except (TypeError, OverflowError):  # of complex numbers and of integers beyond floats
+    except OverflowError:  # of integers beyond floats
         return np.nan
     return number if np.isfinite(number) else np.nan
 

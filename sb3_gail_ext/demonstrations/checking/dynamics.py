@@ -46,7 +46,7 @@ class Replay(NamedTuple):
     n_steps: int  # of the demonstration, at most MAX_STEPS
     errors: np.ndarray  # of each step's next state (n,), n < n_steps if the environment ended it
     parted_at: int | None  # number of the first step, from 1, that led elsewhere
-    rewards: np.ndarray  # what the environment gave for each step (n,), float64
+    rewards: np.ndarray  # what the environment gave for each step (n,), float64, NaN if no number
 
     @property
     def ended_at(self) -> int | None:
@@ -195,7 +195,12 @@ def _step(env: gym.Env, act: np.ndarray) -> tuple[np.ndarray, float, bool]:
     space = env.action_space
     action: Any = int(act) if isinstance(space, spaces.Discrete) else np.asarray(act, space.dtype)
     obs, reward, terminated, truncated, _ = env.step(action)
-    return flatten_one(env.observation_space, obs), float(reward), terminated or truncated
+    return flatten_one(env.observation_space, obs), _number(reward), terminated or truncated
+
+
+def _number(reward: Any) -> float:
+    """NaN of what some environments return instead: nothing, or a reward for each objective."""
+    return float(reward) if reward is not None and np.size(reward) == 1 else np.nan
 
 
 def _error(

@@ -76,8 +76,8 @@ def read_chapter(path: Path) -> list[TrajectoryWithRew]:
     trajectories = _ragged(path, arrays) if ragged else _rectangular(path, arrays, roomy)
     if not trajectories:
         raise DemonstrationError(
-            f"{path}: all episodes have one step, and the layout does not keep where it led; add "
-            "an array final_obs"
+            f"{path}: all episodes have one step, and nobody knows where it led; save them as "
+            "arrays (N, T, ...) with lengths and final_obs, compressed"
         )
     check_rewards_alike(path, trajectories)
     return trajectories

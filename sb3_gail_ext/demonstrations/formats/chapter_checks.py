@@ -105,7 +105,7 @@ def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) 
         stated = float(arrays["ep_rets"][row])
         rewards = arrays["rews"][row, :length] if "rews" in arrays else None
         if rewards is None or are_unknown(rewards):
-            _check_stated(path, first + row, stated)
+            check_stated_return(path, first + row, stated)
         elif not is_sum_of(rewards, stated):
             raise DemonstrationError(
                 f"{path}: ep_rets of episode {first + row} is {stated:.6g}, but its rews sum to "
@@ -114,11 +114,12 @@ def _check_returns(path: Path, arrays: Arrays, lengths: np.ndarray, first: int) 
             )
 
 
-def _check_stated(path: Path, row: int, stated: float) -> None:
+def check_stated_return(source: str | Path, row: int, stated: float) -> None:
+    """:raises DemonstrationError: if the return of an episode without rewards is infinite."""
     if np.isinf(stated):
         raise DemonstrationError(
-            f"{path}: the return of episode {row} is {stated}, and it has no rewards; use NaN for "
-            "one that is unknown"
+            f"{source}: the return of episode {row} is {stated}, and it has no rewards; use NaN "
+            "for one that is unknown"
         )
 
 

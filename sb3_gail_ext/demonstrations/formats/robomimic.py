@@ -39,8 +39,14 @@ from sb3_gail_ext.demonstrations.formats.robomimic_sensors import (
     sensors_of,
 )
 from sb3_gail_ext.demonstrations.formats.sizes import check_total
-from sb3_gail_ext.demonstrations.formats.steps import check_steps, in_dtype_of, rewards
+from sb3_gail_ext.demonstrations.formats.steps import (
+    check_finite,
+    check_steps,
+    in_dtype_of,
+    rewards,
+)
 from sb3_gail_ext.demonstrations.sampling import array_obs
+from sb3_gail_ext.demonstrations.unknown_rewards import are_unknown
 
 if TYPE_CHECKING:
     import h5py
@@ -99,6 +105,8 @@ def _episode(
     if has_member(demo, "rewards"):
         arrays["rewards"] = load_dataset(path, demo, "rewards")
     check_steps(path, {f"{group}/{key}": array.shape for key, array in arrays.items()})
+    if "rewards" in arrays and not are_unknown(arrays["rewards"]):
+        check_finite(path, {f"{group}/rewards": arrays["rewards"]})
     obs, n_steps = arrays["obs"], len(arrays["obs"])
     final_obs = final_observation(path, demo, sensors, obs)
     if len(final_obs):

@@ -22,7 +22,7 @@ from imitation.data.types import TrajectoryWithRew
 
 from sb3_gail_ext.atomic import atomically
 from sb3_gail_ext.demonstrations.errors import DemonstrationError
-from sb3_gail_ext.demonstrations.formats.chapter_checks import is_sum_of
+from sb3_gail_ext.demonstrations.formats.chapter_checks import check_stated_return, is_sum_of
 from sb3_gail_ext.demonstrations.formats.foreign import one_choice
 from sb3_gail_ext.demonstrations.formats.npz import load_arrays
 from sb3_gail_ext.demonstrations.formats.numeric import check_numeric, first_not_finite
@@ -174,7 +174,9 @@ def _check_episodes(source: str | Path, arrays: Arrays) -> None:
         )
     for row, (first, end) in enumerate(_bounds(starts)):
         rewards = arrays["rewards"][first:end]
-        if not are_unknown(rewards) and not is_sum_of(rewards, float(stated[row])):
+        if are_unknown(rewards):
+            check_stated_return(source, row, float(stated[row]))
+        elif not is_sum_of(rewards, float(stated[row])):
             raise DemonstrationError(
                 f"{source}: episode_returns of episode {row} is {stated[row]:.6g}, but its "
                 f"rewards sum to {rewards.sum(dtype=np.float64):.6g}; one of the two arrays "
