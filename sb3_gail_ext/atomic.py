@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ def atomically(path: Path) -> Iterator[Path]:
     """
     path = _target(path)
     if path.exists() and not path.is_file():
-        raise FileExistsError(f"{path}: not a regular file, so nothing is written there")
+        reason = "not a regular file, so nothing is written there"
+        raise FileExistsError(errno.EEXIST, reason, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix
     try:

@@ -248,6 +248,26 @@ def test_the_installed_program_refuses_in_one_line_too(hopper_file: Path, tmp_pa
     assert not out.exists()
 
 
+def test_a_reader_that_has_read_enough_is_no_error(hopper_file: Path) -> None:
+    program = Path(sys.executable).with_name("sb3-gail")
+    files = [str(hopper_file)] * 40
+    with subprocess.Popen(
+        [program, "demos", "info", *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # as `head` does
+        printed = process.stderr.read().decode()
+    assert process.returncode == 141
+    assert "sb3-gail:" not in printed
+    assert "Error" not in printed
+
+
+def test_a_folder_or_a_pipe_is_not_replaced(hopper_file: Path, refused: Refused) -> None:
+    fixed = ("demos", "convert", hopper_file, hopper_file.parent, "--to", "chapter", "--force")
+    refused(*fixed, words=": not a regular file, so nothing is written there")
+
+
 def test_an_interrupt_is_no_traceback(
     hopper_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -10,6 +12,9 @@ from typing import NoReturn
 from sb3_gail_ext.cli import bench, compare, demos, doctor, evaluate, expert, train, watch
 
 COMMANDS = (train, compare, evaluate, watch, expert, demos, bench, doctor)
+
+
+_SIGPIPE = 141  # what a shell says of a program that `| head` has ended
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from sb3_gail_ext.training.stopping import TrainingStopped
 
     try:
-        return arguments.run(arguments) or 0
+        status: int = arguments.run(arguments) or 0
+        sys.stdout.flush()
+        return status
     except common.INPUT_ERRORS as error:
         message = common.one_line(error)
         print(f"sb3-gail: {message}", file=sys.stderr)
@@ -49,11 +56,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sb3-gail: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # a full disk, a file in the place of a folder
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return _SIGPIPE
         print(f"sb3-gail: {error.filename or 'file system'}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("sb3-gail: stopped", file=sys.stderr)
         return 130
+
+
+def _nobody_reads() -> bool:
+    """Has the reader of our output, such as `head`, gone? Then there is nothing to complain of."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it fails at exit, too
+    return gone
 
 
 if __name__ == "__main__":
