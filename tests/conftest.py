@@ -12,7 +12,12 @@ from gymnasium import spaces
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3 import PPO
 
-from sb3_gail_ext import record_demonstrations, save_demonstrations
+from sb3_gail_ext import (
+    ChapterFigureCallback,
+    experiment,
+    record_demonstrations,
+    save_demonstrations,
+)
 from sb3_gail_ext.cli.main import main
 
 TIME_LIMIT = 7
@@ -149,6 +154,16 @@ def hopper_file(tmp_path: Path, make_trajectory: TrajectoryFactory) -> Path:
     episodes = [make_trajectory(n, obs_dim=11, act_dim=3, seed=n) for n in (40, 30, 20)]
     save_demonstrations(path, episodes, metadata={"seeds": [5, 6, 7]})
     return path
+
+
+@pytest.fixture
+def few_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training run tests its agent at the start and at the end, not 20 times."""
+
+    def callback(*args: Any, **kwargs: Any) -> ChapterFigureCallback:
+        return ChapterFigureCallback(*args, **{**kwargs, "every": 10**6, "n_episodes": 2})
+
+    monkeypatch.setattr(experiment, "ChapterFigureCallback", callback)
 
 
 class Refused:

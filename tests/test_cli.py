@@ -15,7 +15,7 @@ from conftest import Refused
 from imitation.data.types import TrajectoryWithRew
 from stable_baselines3 import PPO
 
-from sb3_gail_ext import ChapterFigureCallback, experiment, load_demonstrations
+from sb3_gail_ext import experiment, load_demonstrations
 from sb3_gail_ext.cli.demos import ACTIONS
 from sb3_gail_ext.cli.main import main
 from sb3_gail_ext.demonstrations.cards import write_card
@@ -285,13 +285,9 @@ def test_an_interrupt_is_no_traceback(
 def test_train_writes_everything_it_promises_and_evaluate_agrees(
     hopper_file: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    few_tests: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def few_tests(*args: Any, **kwargs: Any) -> ChapterFigureCallback:
-        return ChapterFigureCallback(*args, **{**kwargs, "every": 10**6, "n_episodes": 2})
-
-    monkeypatch.setattr(experiment, "ChapterFigureCallback", few_tests)
     out = tmp_path / "new" / "run"
     preset = tmp_path / "mine.yml"
     preset.write_text(

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from demonstration_files import assert_same_arrays, refused
 from gymnasium import spaces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -37,11 +38,8 @@ Arrays = dict[str, np.ndarray]
 
 
 def assert_same(left: TrajectoryWithRew, right: TrajectoryWithRew) -> None:
-    """Equal to the bit, dtypes included."""
-    for name in ("obs", "acts", "rews"):
-        a, b = getattr(left, name), getattr(right, name)
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
+    """Equal to the bit, and `terminal` alike."""
+    assert_same_arrays(left, right)
     assert left.terminal == right.terminal
 
 
@@ -60,16 +58,6 @@ def chapter_arrays(n: int = 2, steps: int = 5) -> Arrays:
 def write(path: Path, arrays: dict[str, Any]) -> Path:
     np.savez(path, **arrays)
     return path
-
-
-def refused(path: Path, *words: str) -> None:
-    """Loading raises one line that names the file and every one of `words`."""
-    with pytest.raises(DemonstrationError) as caught:
-        load_demonstrations(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in (str(path), *words):
-        assert word in message
 
 
 # --- Round trips -------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import minari
 import numpy as np
 import pyarrow as pa
 import pytest
+from demonstration_files import assert_same_arrays, refused
 from gymnasium import spaces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -54,22 +55,9 @@ def trajectory(n_steps: int = 3, **changed: Any) -> TrajectoryWithRew:
 
 
 def assert_same(left: TrajectoryWithRew, right: TrajectoryWithRew) -> None:
-    """Equal to the bit, dtypes included, and ended alike."""
-    for name in ("obs", "acts", "rews"):
-        a, b = getattr(left, name), getattr(right, name)
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
+    """Equal to the bit, and ended alike."""
+    assert_same_arrays(left, right)
     assert end_of(left) == end_of(right)
-
-
-def refused(path: Path, *words: str) -> None:
-    """Loading raises one line that names the folder and every one of `words`."""
-    with pytest.raises(DemonstrationError) as caught:
-        load_demonstrations(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in (str(path), *words):
-        assert word in message
 
 
 @st.composite

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from demonstration_files import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -38,16 +39,6 @@ def write(path: Path, arrays: Arrays, **options: Any) -> Path:
         for key, array in arrays.items():
             file.create_dataset(key, data=array, **options)
     return path
-
-
-def refused(path: Path, *words: str, format: str | None = None) -> None:
-    """Loading raises one line that names the file and every one of `words`."""
-    with pytest.raises(DemonstrationError) as caught:
-        load_demonstrations(path, format=format)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in (str(path), *words):
-        assert word in message
 
 
 def d4rl_arrays(n_steps: int = 7, **others: Any) -> Arrays:

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from demonstration_files import assert_same_arrays, refused
 from gymnasium import spaces
 from imitation.data import serialize
 from imitation.data.types import DictObs, TrajectoryWithRew
@@ -33,24 +34,6 @@ class Malicious:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (str(self.target),)
-
-
-def assert_same(left: TrajectoryWithRew, right: TrajectoryWithRew) -> None:
-    """Equal to the bit, dtypes included; ends are not compared."""
-    for name in ("obs", "acts", "rews"):
-        a, b = getattr(left, name), getattr(right, name)
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-
-
-def refused(path: Path, *words: str) -> None:
-    """Loading raises one line that names the file and every one of `words`."""
-    with pytest.raises(DemonstrationError) as caught:
-        load_demonstrations(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in (str(path), *words):
-        assert word in message
 
 
 def pickled(path: Path, value: Any, protocol: int = pickle.DEFAULT_PROTOCOL) -> Path:
@@ -129,7 +112,7 @@ def test_ragged_files_are_read_as_rectangular_ones(tmp_path: Path) -> None:
     expected = load_demonstrations(written(tmp_path / "padded.npz", padded(arrays)))
     assert [len(episode) for episode in loaded] == [4, 2, 3]  # the last step leads nowhere
     for left, right in zip(loaded, expected, strict=True):
-        assert_same(left, right)
+        assert_same_arrays(left, right)
         assert end_of(left) == "unknown"
         assert left.obs.flags.writeable
 
@@ -141,7 +124,7 @@ def test_ragged_obs_beside_padded_rewards(tmp_path: Path) -> None:
     for left, right in zip(
         load_demonstrations(written(tmp_path / "b.npz", mixed)), expected, strict=True
     ):
-        assert_same(left, right)
+        assert_same_arrays(left, right)
 
 
 def test_object_arrays_of_equal_episodes_and_lists(tmp_path: Path) -> None:
@@ -158,7 +141,7 @@ def test_object_arrays_of_equal_episodes_and_lists(tmp_path: Path) -> None:
     for i, variant in enumerate((stacked, lists, of_arrays)):
         path = written(tmp_path / f"{i}.npz", {**arrays, **variant})
         for left, right in zip(load_demonstrations(path), expected, strict=True):
-            assert_same(left, right)
+            assert_same_arrays(left, right)
 
 
 def test_ragged_episodes_of_one_step_have_nothing_left(tmp_path: Path) -> None:
@@ -284,7 +267,7 @@ def test_imitation_npz(tmp_path: Path) -> None:
     with pytest.warns(DeprecationWarning, match="old npz version"):
         expected = serialize.load(path)
     for left, right in zip(loaded, expected, strict=True):
-        assert_same(left, right)
+        assert_same_arrays(left, right)
     assert [end_of(episode) for episode in loaded] == ENDS
     assert [episode.terminal for episode in loaded] == [True, False, False, False]
 
@@ -292,7 +275,7 @@ def test_imitation_npz(tmp_path: Path) -> None:
 def test_one_episode_of_imitations(tmp_path: Path) -> None:
     episode = imitation_episodes()[0]
     path = written(tmp_path / "x.npz", imitation_arrays([episode]))
-    assert_same(load_demonstrations(path)[0], episode)
+    assert_same_arrays(load_demonstrations(path)[0], episode)
 
 
 def changed(key: str, change: Callable[[np.ndarray], Any]) -> Arrays:
@@ -351,7 +334,7 @@ def test_imitation_pickle(tmp_path: Path, protocol: int) -> None:
     with pytest.warns(DeprecationWarning, match="old pickle version"):
         expected = serialize.load(path)
     for left, right in zip(loaded, expected, strict=True):
-        assert_same(left, right)
+        assert_same_arrays(left, right)
         assert left.obs.flags.writeable
     assert [end_of(episode) for episode in loaded] == ENDS
 

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch as th
+from demonstration_files import assert_same_arrays
 from imitation.data.types import TrajectoryWithRew
 from sb3_contrib import QRDQN, TQC, TRPO
 from stable_baselines3 import DQN, PPO, SAC, TD3
@@ -48,11 +49,8 @@ def write(path: Path, arrays: dict[str, Any]) -> Path:
 
 
 def assert_same(left: TrajectoryWithRew, right: TrajectoryWithRew) -> None:
-    """Equal to the bit, dtypes included."""
-    for name in ("obs", "acts", "rews"):
-        a, b = getattr(left, name), getattr(right, name)
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
+    """Equal to the bit, and `terminal` alike."""
+    assert_same_arrays(left, right)
     assert left.terminal == right.terminal
 
 

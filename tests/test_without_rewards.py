@@ -17,10 +17,8 @@ from imitation.data.types import Trajectory, TrajectoryWithRew
 from stable_baselines3 import PPO
 
 from sb3_gail_ext import (
-    ChapterFigureCallback,
     DemonstrationError,
     check_demonstrations,
-    experiment,
     load_demonstrations,
     save_demonstrations,
 )
@@ -321,13 +319,9 @@ def test_a_comparison_refuses_them_in_one_line(silent_file: Path, refused: Refus
 def test_a_policy_is_trained_on_them_all_the_same(
     silent_file: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    few_tests: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def few_tests(*args: Any, **kwargs: Any) -> ChapterFigureCallback:
-        return ChapterFigureCallback(*args, **{**kwargs, "every": 10**6, "n_episodes": 2})
-
-    monkeypatch.setattr(experiment, "ChapterFigureCallback", few_tests)
     out = tmp_path / "run"
     command = ["train", "--env", HOPPER, "--demos", str(silent_file), "--out", str(out)]
     small = ["--steps", "300", "--eval-episodes", "2", "--set", "n_steps=150", "--no-progress"]
